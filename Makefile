@@ -1,0 +1,87 @@
+# What people do with the tree. Everything works as root in a fresh clone; nothing is installed outside of
+# .venv but Debian's packages.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest
+# Extra words for pytest: make test ARGS="-k pipe"
+ARGS ?=
+FUZZ_SECONDS ?= 60
+
+FAST_CRATES := -p adyton-abi -p adyton-executor -p adyton-storage -p adyton-vfs -p adyton-kernel
+
+.PHONY: setup build build-fast demo test check lint format bench docs fuzz lock clean
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help:
+	@echo "make setup   install what the tree needs: packages, .venv, crates"
+	@echo "make demo    run programs inside an enclave and compare with Linux"
+	@echo "make test    all tests          make check   the quick ones (under 3 minutes)"
+	@echo "make build   build and install into .venv (build-fast: quicker to build, for development)"
+	@echo "make lint    make format    make bench    make docs    make fuzz"
+
+setup: $(VENV)/.complete
+	cargo fetch --locked
+
+$(VENV)/.complete: requirements/dev.txt requirements/apt.txt
+	tools/install_packages.sh requirements/apt.txt
+	@command -v cargo >/dev/null || { echo "setup: install Rust with rustup; rust-toolchain.toml names the version" >&2; exit 1; }
+	@command -v go >/dev/null || { echo "setup: install Go (Debian: apt-get install golang-go), which the tests compile with" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --require-hashes -r requirements/dev.txt
+	touch $@
+
+# The editable install runs the same build hook as a wheel.
+build: setup
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+
+build-fast: setup
+	$(BIN)/python tools/build_native.py --profile fast
+
+$(BIN)/adyton:
+	$(MAKE) build
+
+demo: build
+	$(BIN)/python tools/demo.py
+
+test: build
+	cargo test --workspace --locked --quiet
+	$(PYTEST) -q --durations=15 $(ARGS) tests
+
+check: lint | $(BIN)/adyton
+	cargo test --locked --quiet $(FAST_CRATES)
+	$(PYTEST) -q tests/unit tests/architecture
+	$(PYTEST) -q -m smoke tests/integration
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
+
+format:
+	$(BIN)/ruff format .
+	cargo fmt --all
+
+bench: build
+	mkdir -p build
+	$(BIN)/adyton bench syscall yield futex pipe thread start --json build/bench.json --plot build/bench.png
+
+docs: setup
+	$(BIN)/python tools/syscall_table.py
+	$(BIN)/mkdocs build --strict
+
+fuzz: setup
+	tools/fuzz.sh $(FUZZ_SECONDS)
+
+# Needs uv; the result is committed.
+lock:
+	uv pip compile pyproject.toml requirements/dev.in --group dev --group docs --group bench \
+	    --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" \
+	    -o requirements/dev.txt
+
+clean:
+	rm -rf build site target src/adyton/_bin

@@ -1,0 +1,199 @@
+//! Rewriting of system call sites: what a program's `syscall` instruction becomes.
+//!
+//! The first call at a site traps. After it has been served, the site is looked at
+//! ([`decide`]), and where a rule fits, one instruction is replaced by a jump to a trampoline
+//! ([`trampoline`]), so that later calls cost a jump. Everything here is calculation: this module
+//! reads and writes no memory and stops no vCPU. [`Process`] says what is to be written, its caller
+//! does it:
+//!
+//! 1. at a trap, after the call: [`Process::consider`] under the process's patch lock;
+//! 2. for a [`Patch`]: the trampoline page first (mapped, filled with
+//!    [`trampoline::FILL`], given [`Gate::stub`](trampoline::Gate::stub) when `fresh`), then its
+//!    bytes, then the text by [`apply_to`](Patch::apply_to)'s one store, other vCPUs stopped
+//!    where [`needs_stop`](patch::Store::needs_stop) says so; then [`Process::commit`];
+//! 3. before text is written to, unmapped, replaced or made writable: [`Process::restore`].
+//!
+//! Parts: [`claims`], [`sites`], [`pool`] (a process's book and pages), [`learned`] (sites of files,
+//! for all processes), `boundary` (is that `mov` an instruction?), [`frames`] (where a function
+//! begins), [`patch`], [`code`]. Trusted. Neighbours: `memory` (address space, private copies of text),
+//! `platform` (the entry, the gate that stops vCPUs).
+
+use alloc::vec::Vec;
+use core::ops::Range;
+
+mod boundary;
+pub mod claims;
+pub mod code;
+pub mod decide;
+pub mod frames;
+pub mod learned;
+pub mod patch;
+pub mod pool;
+pub mod sites;
+#[cfg(test)]
+mod tests;
+pub mod trampoline;
+
+use code::Code;
+use decide::{Decision, Proof, Reason, Rule, Site, Surroundings, Text};
+use patch::Patch;
+use pool::{Pool, Round, Space};
+use sites::Book;
+use trampoline::Gate;
+
+/// Bytes of a page.
+pub(crate) const PAGE: u64 = abi::layout::PAGE;
+/// How far from a site its trampoline may lie: ±2 GiB less what instructions and pages add.
+pub(crate) const REACH: u64 = (1 << 31) - (1 << 16);
+/// Bytes before a site that a decision looks at.
+pub const BEFORE: usize = 32;
+/// Bytes from a site on that a decision looks at.
+pub const AFTER: usize = 16;
+
+/// Interception in one process.
+///
+/// Cloned by `fork`, whose child has the same text and trampolines at the same addresses.
+#[derive(Clone, Debug)]
+pub struct Process {
+    gate: Gate,
+    book: Book,
+    pool: Pool,
+}
+
+impl Process {
+    /// Nothing rewritten yet; all trampolines will lead to `gate`.
+    pub fn new(gate: Gate) -> Self {
+        Self {
+            gate,
+            book: Book::new(),
+            pool: Pool::new(),
+        }
+    }
+
+    /// Where trampolines lead.
+    pub fn gate(&self) -> Gate {
+        self.gate
+    }
+
+    /// The rewritten sites.
+    pub fn book(&self) -> &Book {
+        &self.book
+    }
+
+    /// The trampoline pages.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// Decides about the site of a system call that trapped with `rax`, and counts the trap.
+    ///
+    /// `text` shows the site's mapping, which is private, file-backed, and not writable; `None` for
+    /// any other, which is never rewritten.
+    pub fn consider(
+        &mut self,
+        at: u64,
+        rax: u64,
+        text: Option<&dyn Text>,
+        space: &dyn Space,
+    ) -> Decision {
+        if let Err(reason) = self.book.trapped(at) {
+            return Decision::LeaveTrap(reason);
+        }
+        let Some(text) = text else {
+            self.book.refuse(at, Reason::Unsuitable);
+            return Decision::LeaveTrap(Reason::Unsuitable);
+        };
+        let proof = if self.book.has_mov(at) {
+            Proof::Learned(Rule::Pun) // jumped to: the `mov` is done already
+        } else {
+            Proof::Trapped { rax }
+        };
+        let decision = self.decide(at, proof, text, space);
+        if let Decision::LeaveTrap(reason) = decision {
+            self.book.refuse(at, reason);
+        }
+        decision
+    }
+
+    /// Decides about a learned site of a file that has just been mapped, before it runs.
+    pub fn consider_learned(
+        &mut self,
+        at: u64,
+        rule: Rule,
+        text: &dyn Text,
+        space: &dyn Space,
+    ) -> Decision {
+        self.decide(at, Proof::Learned(rule), text, space)
+    }
+
+    fn decide(&self, at: u64, proof: Proof, text: &dyn Text, space: &dyn Space) -> Decision {
+        let mut buffer = [0_u8; BEFORE + AFTER];
+        let code = shown(text, at, &mut buffer);
+        let view = self.pool.within(space);
+        let around = Surroundings {
+            claims: self.book.claims(),
+            windows: &view,
+            text: Some(text),
+        };
+        decide::decide(&Site { at, code, proof }, &around)
+    }
+
+    /// Enters a patch that is written now, under the same lock under which it was decided; false
+    /// when it no longer fits, and then it must not be written.
+    pub fn commit(&mut self, patch: &Patch, how: Origin) -> bool {
+        self.book.claims().is_free(&patch.claim())
+            && self.pool.commit(&patch.trampoline, pool::is_general(patch))
+            && self.book.commit(patch, how == Origin::Learned)
+    }
+
+    /// Forgets the patches that stand in the way of a change to `range` and returns them: the caller
+    /// puts their old bytes back (where the text is not about to vanish) before it lets any vCPU
+    /// run there.
+    pub fn restore(&mut self, range: &Range<u64>, now: Round) -> Vec<Patch> {
+        self.book.forget_refusals(range);
+        let patches = self.book.restore_in(range);
+        for patch in &patches {
+            self.book.forget(patch.at);
+            self.pool.retire(patch.trampoline.at, now);
+        }
+        patches
+    }
+
+    /// Gives `range` over to another mapping: to be called when [`Self::restore`]'s patches are
+    /// undone and no vCPU can be in a trampoline there.
+    pub fn hand_over(&mut self, range: Range<u64>) {
+        self.pool.remove(range);
+    }
+
+    /// Frees what was retired in rounds before `ended`; returns the pages to be unmapped.
+    pub fn reclaim(&mut self, ended: Round) -> Vec<u64> {
+        self.pool.reclaim(ended)
+    }
+
+    /// Whether `rip` is in a trampoline page: such a thread counts as being in the LibOS.
+    pub fn is_trampoline(&self, rip: u64) -> bool {
+        self.pool.contains(rip)
+    }
+}
+
+/// How a site became known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// By its trap.
+    Trap,
+    /// From an earlier mapping.
+    Learned,
+}
+
+/// Reads what a decision about `at` looks at; less where text begins or ends.
+fn shown<'a>(text: &dyn Text, at: u64, buffer: &'a mut [u8]) -> Code<'a> {
+    let from = at.saturating_sub(BEFORE as u64);
+    let got = text.read(from, buffer);
+    if got as u64 > at - from {
+        return Code::new(from, buffer.get(..got).unwrap_or_default());
+    }
+    // Nothing is mapped before this page.
+    let from = code::page_of(at).max(from);
+    let got = text.read(from, buffer);
+    Code::new(from, buffer.get(..got).unwrap_or_default())
+}

@@ -1,0 +1,177 @@
+//! One instruction's replacement: the bytes, and how to write them so that no processor ever sees half.
+
+use core::ops::Range;
+
+use smallvec::SmallVec;
+
+use super::code::page_of;
+use super::decide::Rule;
+use super::trampoline;
+
+/// Bytes that a pun's jump shares with what follows the `syscall`.
+pub(crate) const SHARED: u64 = 3;
+
+/// Bytes of one replaced instruction.
+pub type Span = SmallVec<[u8; 8]>;
+
+/// One instruction's replacement, with all that is to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Patch {
+    /// The rule that it follows.
+    pub rule: Rule,
+    /// Address of the `syscall`.
+    pub site: u64,
+    /// Address of the replaced instruction.
+    pub at: u64,
+    /// The program's bytes at `at`.
+    pub old: Span,
+    /// What replaces them, as many.
+    pub new: Span,
+    /// How to write them.
+    pub store: Store,
+    /// What they lead to; to be written first.
+    pub trampoline: Trampoline,
+}
+
+/// Code to be placed in a trampoline page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trampoline {
+    /// Its address.
+    pub at: u64,
+    /// Its bytes.
+    pub code: trampoline::Bytes,
+    /// Address of the stub in the same page.
+    pub stub: u64,
+    /// Whether the page has still to be mapped, filled with [`trampoline::FILL`], and given its
+    /// stub.
+    pub fresh: bool,
+}
+
+impl Trampoline {
+    /// The page that holds it.
+    pub fn page(&self) -> u64 {
+        page_of(self.at)
+    }
+
+    /// The bytes that it occupies.
+    pub fn range(&self) -> Range<u64> {
+        self.at..self.at + self.code.len() as u64
+    }
+}
+
+/// How the new bytes reach the text, and the old ones again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Store {
+    /// One store within a 64-byte line.
+    One {
+        /// Where the store begins; the bytes of it that are not replaced keep their value.
+        at: u64,
+        /// Its width.
+        width: Width,
+        /// Whether the replaced bytes lie within naturally aligned eight.
+        within_eight: bool,
+    },
+    /// The bytes lie on two lines: no single store has them all.
+    Split,
+}
+
+/// Width of a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Width {
+    /// Two bytes.
+    Two,
+    /// Eight bytes.
+    Eight,
+}
+
+/// Who else might execute the text that is being written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Company {
+    /// No other vCPU is in user code of this address space, nor can one enter it.
+    Alone,
+    /// Others may be, on processors that promise old or new bytes for naturally aligned eight
+    /// (AMD APM volume 2, section 7.6.1).
+    OldOrNew,
+    /// Others may be, on processors that promise nothing without synchronisation.
+    Unsynchronised,
+}
+
+impl Store {
+    /// How to write `len` bytes at `at`: two with a store of two, up to eight with a store of eight.
+    pub fn new(at: u64, len: u64) -> Self {
+        let last = at + len - 1;
+        if at >> 6 != last >> 6 {
+            return Self::Split;
+        }
+        let within_eight = at >> 3 == last >> 3;
+        let (start, width) = match (len, within_eight) {
+            (2, _) => (at, Width::Two),
+            (_, true) => (at & !7, Width::Eight),
+            (_, false) => (at.min((at & !63) + 56), Width::Eight),
+        };
+        Self::One {
+            at: start,
+            width,
+            within_eight,
+        }
+    }
+
+    /// Whether all other vCPUs must be kept out of user code while this is written.
+    pub fn needs_stop(self, company: Company) -> bool {
+        match (self, company) {
+            (Self::One { .. }, Company::Alone) => false,
+            (Self::One { within_eight, .. }, Company::OldOrNew) => !within_eight,
+            (Self::Split, _) | (_, Company::Unsynchronised) => true,
+        }
+    }
+}
+
+/// The bytes of a store, ready to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// For a store of two.
+    Two([u8; 2]),
+    /// For a store of eight.
+    Eight([u8; 8]),
+}
+
+impl Patch {
+    /// The bytes of text that must stay as they are while the patch stands.
+    pub fn claim(&self) -> Range<u64> {
+        let end = self.at + self.new.len() as u64;
+        self.at..if self.rule == Rule::Pun {
+            end + SHARED
+        } else {
+            end
+        }
+    }
+
+    /// What to store in order to apply the patch, given the bytes that the store covers as they are
+    /// in memory now (other patches included); `None` when they are not the expected ones, or the
+    /// store is split.
+    pub fn apply_to(&self, current: &[u8]) -> Option<Value> {
+        self.exchange(current, &self.old, &self.new)
+    }
+
+    /// As [`Self::apply_to`], for undoing the patch.
+    pub fn restore_to(&self, current: &[u8]) -> Option<Value> {
+        self.exchange(current, &self.new, &self.old)
+    }
+
+    fn exchange(&self, current: &[u8], from: &[u8], to: &[u8]) -> Option<Value> {
+        let Store::One { at, width, .. } = self.store else {
+            return None;
+        };
+        let skip = usize::try_from(self.at.checked_sub(at)?).ok()?;
+        let mut bytes: Span = Span::from_slice(current);
+        let place = bytes.get_mut(skip..skip + to.len())?;
+        if *place != *from {
+            return None;
+        }
+        place.copy_from_slice(to);
+        Some(match width {
+            Width::Two => Value::Two(bytes.as_slice().try_into().ok()?),
+            Width::Eight => Value::Eight(bytes.as_slice().try_into().ok()?),
+        })
+    }
+}

@@ -1,0 +1,244 @@
+//! The book of one process's rewritten call sites.
+//!
+//! Answers for the rest of the LibOS: which patches must be undone before a range of memory is
+//! changed, what a reader of text must see, and where an instruction pointer stands.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use super::claims::Claims;
+use super::code::page_of;
+use super::decide::{Reason, Rule};
+use super::patch::Patch;
+
+/// Refusals that are remembered, so that a site which stays a trap costs no second decision.
+const REFUSALS_MAX: usize = 4096;
+/// Late traps at a site whose `mov` is replaced before it is taken for a jump's target: a few can
+/// come from vCPUs that had fetched the old bytes.
+const LATE_MAX: u32 = 2;
+
+/// How often what happened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// System calls that arrived by trap.
+    pub trapped: u64,
+    /// Sites whose `mov` is replaced now.
+    pub mov: u64,
+    /// Sites whose `syscall` is replaced now.
+    pub pun: u64,
+    /// Patches that were applied, ever.
+    pub applied: u64,
+    /// Of these, by a learned site and without a trap.
+    pub learned: u64,
+    /// Patches that were undone, ever.
+    pub restored: u64,
+    /// Decisions to leave a site a trap, in the order of [`Reason::ALL`].
+    pub refused: [u64; Reason::ALL.len()],
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    patch: Patch,
+    late: u32,
+}
+
+/// Where an instruction pointer stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In a trampoline whose call returns to this address: it counts as "in the LibOS".
+    Trampoline {
+        /// The address behind the `syscall`.
+        back: u64,
+    },
+    /// In no trampoline.
+    Elsewhere,
+}
+
+/// The rewritten sites of one process.
+#[derive(Clone, Debug, Default)]
+pub struct Book {
+    /// By the address of the replaced instruction, which is also its claim's start.
+    entries: BTreeMap<u64, Entry>,
+    /// By the address of the trampoline.
+    trampolines: BTreeMap<u64, u64>,
+    claims: Claims,
+    refused: BTreeMap<u64, Reason>,
+    counters: Counters,
+}
+
+impl Book {
+    /// An empty book.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Bytes that patches own.
+    pub fn claims(&self) -> &Claims {
+        &self.claims
+    }
+
+    /// The counters, as they stand.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Sites that trapped and stay traps.
+    pub fn unpatched_sites(&self) -> usize {
+        self.refused.len()
+    }
+
+    /// Notes a trap at `site`. The answer says whether a decision should be made, and why not.
+    ///
+    /// After a `mov` was replaced, the `syscall` behind it still traps when it is jumped to; it gets
+    /// a decision of its own when that happens repeatedly.
+    pub fn trapped(&mut self, site: u64) -> Result<(), Reason> {
+        self.counters.trapped += 1;
+        if let Some(reason) = self.refused.get(&site) {
+            return Err(*reason);
+        }
+        if self.entries.contains_key(&site) {
+            return Err(Reason::Late);
+        }
+        let before = self
+            .entries
+            .range_mut(..site)
+            .next_back()
+            .map(|(_, entry)| entry);
+        if let Some(entry) = before.filter(|entry| entry.patch.site == site) {
+            entry.late += 1;
+            if entry.late <= LATE_MAX {
+                return Err(Reason::Late);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the `mov` before `site` is replaced already.
+    pub fn has_mov(&self, site: u64) -> bool {
+        self.entries
+            .range(..site)
+            .next_back()
+            .is_some_and(|(_, entry)| entry.patch.site == site)
+    }
+
+    /// Notes that `site` stays a trap.
+    pub fn refuse(&mut self, site: u64, reason: Reason) {
+        if let Some(count) = Reason::ALL
+            .iter()
+            .position(|other| *other == reason)
+            .and_then(|index| self.counters.refused.get_mut(index))
+        {
+            *count += 1;
+        }
+        if self.refused.len() < REFUSALS_MAX {
+            self.refused.insert(site, reason);
+        }
+    }
+
+    /// Enters a patch that is about to be written; false, and nothing is changed, when a byte of it
+    /// is claimed.
+    pub fn commit(&mut self, patch: &Patch, learned: bool) -> bool {
+        if !self.claims.insert(&patch.claim()) {
+            return false;
+        }
+        self.trampolines.insert(patch.trampoline.at, patch.at);
+        self.entries.insert(
+            patch.at,
+            Entry {
+                patch: patch.clone(),
+                late: 0,
+            },
+        );
+        self.counters.applied += 1;
+        self.counters.learned += u64::from(learned);
+        *self.count(patch.rule) += 1;
+        true
+    }
+
+    /// The patches that must be undone before `range` is written to, unmapped, replaced or made
+    /// writable: those that own a byte of it, and those whose trampoline page lies in it.
+    pub fn restore_in(&self, range: &Range<u64>) -> Vec<Patch> {
+        let pages = page_of(range.start)..range.end;
+        let led_here = self.trampolines.range(pages).map(|(_, at)| *at);
+        let mut at: Vec<u64> = self
+            .claims
+            .overlapping(range)
+            .map(|claim| claim.start)
+            .chain(led_here)
+            .collect();
+        at.sort_unstable();
+        at.dedup();
+        at.iter()
+            .filter_map(|at| self.entries.get(at))
+            .map(|entry| entry.patch.clone())
+            .collect()
+    }
+
+    /// Whether [`Self::restore_in`] would find anything: the cheap question before every unmap.
+    pub fn is_clear(&self, range: &Range<u64>) -> bool {
+        self.claims.is_free(range)
+            && self
+                .trampolines
+                .range(page_of(range.start)..range.end)
+                .next()
+                .is_none()
+    }
+
+    /// Forgets the patch of the instruction at `at`, whose bytes have been put back or are gone.
+    pub fn forget(&mut self, at: u64) -> Option<Patch> {
+        let Entry { patch, .. } = self.entries.remove(&at)?;
+        self.claims.remove(at);
+        self.trampolines.remove(&patch.trampoline.at);
+        self.counters.restored += 1;
+        *self.count(patch.rule) -= 1;
+        Some(patch)
+    }
+
+    /// Forgets the refusals in `range`: other bytes may stand there soon.
+    pub fn forget_refusals(&mut self, range: &Range<u64>) {
+        self.refused.retain(|site, _| !range.contains(site));
+    }
+
+    /// Puts the program's own bytes over what was read from memory at `at`.
+    pub fn overlay(&self, at: u64, read: &mut [u8]) {
+        let end = at.saturating_add(read.len() as u64);
+        for claim in self.claims.overlapping(&(at..end)) {
+            let Some(entry) = self.entries.get(&claim.start) else {
+                continue;
+            };
+            for (address, byte) in (claim.start..).zip(&entry.patch.old) {
+                let place = address
+                    .checked_sub(at)
+                    .and_then(|offset| read.get_mut(usize::try_from(offset).ok()?));
+                if let Some(place) = place {
+                    *place = *byte;
+                }
+            }
+        }
+    }
+
+    /// Where `rip` stands. In a page's stub no site is known any more (the return address is in rcx
+    /// or r11): ask [`super::pool::Pool::contains`] for the whole page.
+    pub fn place_of(&self, rip: u64) -> Place {
+        let before = self.trampolines.range(..=rip).next_back();
+        before
+            .and_then(|(_, at)| self.entries.get(at))
+            .filter(|entry| entry.patch.trampoline.range().contains(&rip))
+            .map_or(Place::Elsewhere, |entry| Place::Trampoline {
+                back: entry.patch.site + 2,
+            })
+    }
+
+    /// All patches, by address.
+    pub fn patches(&self) -> impl Iterator<Item = &Patch> + '_ {
+        self.entries.values().map(|entry| &entry.patch)
+    }
+
+    fn count(&mut self, rule: Rule) -> &mut u64 {
+        match rule {
+            Rule::Mov => &mut self.counters.mov,
+            Rule::Pun => &mut self.counters.pun,
+        }
+    }
+}

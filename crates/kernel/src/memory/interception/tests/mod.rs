@@ -1,0 +1,6 @@
+//! Tests of the whole: hand-made sites, random code, and the machine's own libraries.
+
+mod cases;
+mod host;
+mod property;
+mod world;

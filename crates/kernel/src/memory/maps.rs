@@ -1,0 +1,113 @@
+//! `/proc/self/maps`, and what lies at an address.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use super::Prot;
+use super::area::{Area, Flags, Kind};
+use super::contents::{Described, Description};
+use super::space::Space;
+
+/// One line of `/proc/self/maps`.
+#[derive(Clone)]
+pub struct Mapping {
+    /// Where.
+    pub range: Range<u64>,
+    /// Access.
+    pub prot: Prot,
+    /// Writes reach an object.
+    pub shared: bool,
+    /// What is special.
+    pub flags: Flags,
+    /// Offset in the object.
+    pub offset: u64,
+    /// The open file.
+    pub file: Option<Arc<dyn Described>>,
+    /// The name of a mapping without an object: `[heap]` and its like.
+    pub name: &'static str,
+}
+
+impl Mapping {
+    fn new(start: u64, area: &Area) -> Self {
+        let mut mapping = Self {
+            range: start..area.end,
+            prot: area.prot,
+            shared: area.is_shared(),
+            flags: area.flags,
+            offset: 0,
+            file: None,
+            name: "",
+        };
+        match &area.kind {
+            Kind::File(mapped) => {
+                mapping.offset = mapped.offset;
+                mapping.file.clone_from(&mapped.file);
+                if mapped.file.is_none() {
+                    mapping.name = "/dev/zero (deleted)";
+                }
+            }
+            Kind::Special(name) => mapping.name = name,
+            Kind::Anonymous if area.flags.contains(Flags::HEAP) => mapping.name = "[heap]",
+            Kind::Anonymous if area.flags.contains(Flags::MAIN_STACK) => mapping.name = "[stack]",
+            Kind::Anonymous => {}
+        }
+        mapping
+    }
+
+    /// The line, without its newline, as proc_pid_maps(5) has it.
+    pub fn line(&self) -> Vec<u8> {
+        let may = |bit, letter| if self.prot.contains(bit) { letter } else { '-' };
+        let described =
+            self.file.as_ref().map_or_else(Description::default, |file| file.describe());
+        let mut line = format!(
+            "{:08x}-{:08x} {}{}{}{} {:08x} {:02x}:{:02x} {} ",
+            self.range.start,
+            self.range.end,
+            may(Prot::READ, 'r'),
+            may(Prot::WRITE, 'w'),
+            may(Prot::EXEC, 'x'),
+            if self.shared { 's' } else { 'p' },
+            self.offset,
+            described.device >> 8,
+            described.device & 0xFF,
+            described.inode,
+        );
+        let name = if self.file.is_some() { &described.path } else { self.name.as_bytes() };
+        if name.is_empty() {
+            return line.into_bytes();
+        }
+        while line.len() < 73 {
+            line.push(' ');
+        }
+        let mut line = line.into_bytes();
+        for byte in name {
+            match byte {
+                b'\n' => line.extend_from_slice(b"\\012"),
+                byte => line.push(*byte),
+            }
+        }
+        line
+    }
+
+    /// The line for a person.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.line()).into_owned()
+    }
+}
+
+impl Space {
+    /// All mappings, in order.
+    pub fn maps(&self) -> Vec<Mapping> {
+        let state = self.state.lock();
+        state.areas.map().iter().map(|(start, area)| Mapping::new(*start, area)).collect()
+    }
+
+    /// The mapping that holds `address`.
+    pub fn find(&self, address: u64) -> Option<Mapping> {
+        let state = self.state.lock();
+        state.areas.find(address).map(|(start, area)| Mapping::new(start, area))
+    }
+}

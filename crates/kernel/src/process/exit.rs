@@ -1,0 +1,100 @@
+//! How threads and processes end.
+
+use alloc::sync::Arc;
+use core::sync::atomic::Ordering;
+
+use abi::host::ExitKind;
+use platform::user::UserWord;
+
+use crate::context::Context;
+use crate::process::{Process, futex};
+use crate::{Kernel, context, start};
+
+/// The way a process ended, as wait(2) tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// It returned this code.
+    Exited(u8),
+    /// This signal ended it.
+    Signaled(u8),
+}
+
+/// Whether the calling thread has to end now.
+pub(crate) fn is_due(cx: &Context<'_>) -> bool {
+    cx.thread.ending.load(Ordering::Relaxed) || cx.process.ending.load(Ordering::Relaxed)
+}
+
+/// Ends the caller's process: every thread of it ends at its next look.
+pub(crate) fn end_process(cx: &Context<'_>, status: Status) {
+    end(cx.process, status);
+}
+
+/// Ends a process; the first status counts.
+pub(crate) fn end(process: &Arc<Process>, status: Status) {
+    process.status.lock().get_or_insert(status);
+    if process.ending.swap(true, Ordering::SeqCst) {
+        return;
+    }
+    let threads: alloc::vec::Vec<_> = process.threads.lock().values().cloned().collect();
+    for thread in threads {
+        thread.notify();
+    }
+}
+
+/// The last steps of a thread, and with the last thread those of its process.
+pub(crate) async fn end_thread(cx: &Context<'_>) {
+    futex::leave_robust_list(cx);
+    let word = cx.thread.clear_child_tid.swap(0, Ordering::Relaxed);
+    if word != 0 && UserWord::new(word).is_ok() {
+        let cleared = context::write_bytes(cx.memory(), word, &[0; 4]);
+        if cleared.is_ok() {
+            futex::wake_address(cx, word);
+        }
+    }
+    cx.kernel.registry.remove_thread(cx.thread.tid);
+    let last = {
+        let mut threads = cx.process.threads.lock();
+        threads.remove(&cx.thread.tid);
+        threads.is_empty()
+    };
+    if last {
+        end_last(cx.kernel, cx.process);
+    } else if cx.process.threads.lock().len() == 1 {
+        cx.process.alone.wake_all();
+    }
+}
+
+/// Ends every other thread of the caller's process, for exec: returns when the caller is alone.
+pub(crate) async fn end_other_threads(cx: &Context<'_>) {
+    let others: alloc::vec::Vec<_> = cx
+        .process
+        .threads
+        .lock()
+        .values()
+        .filter(|thread| thread.tid != cx.thread.tid)
+        .cloned()
+        .collect();
+    for thread in others {
+        thread.ending.store(true, Ordering::SeqCst);
+        thread.notify();
+    }
+    loop {
+        let listener = cx.process.alone.listen();
+        if cx.process.threads.lock().len() <= 1 {
+            return;
+        }
+        listener.await;
+    }
+}
+
+/// The first process takes the enclave along.
+fn end_last(kernel: &'static Kernel, process: &Arc<Process>) {
+    let status = process.status.lock().unwrap_or(Status::Exited(0));
+    kernel.registry.remove_process(process.pid);
+    drop(process.files.remove_range(0, u32::MAX));
+    start::report(kernel);
+    match status {
+        Status::Exited(code) => platform::boot::exit(ExitKind::Exited, code.into()),
+        Status::Signaled(signal) => platform::boot::exit(ExitKind::Signaled, signal.into()),
+    }
+}

@@ -1,0 +1,181 @@
+//! The life of a thread: user code, and what it asks for, in turn.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use core::future::Future;
+use core::pin::Pin;
+use core::sync::atomic::Ordering;
+use core::task::{self, Poll};
+
+use abi::Errno;
+use platform::context::{Exit, Parking, UserContext};
+use platform::{clock, vcpu};
+
+use crate::Kernel;
+use crate::arguments::Arguments;
+use crate::context::Context;
+use crate::memory::Access;
+use crate::process::{Thread, exit};
+use crate::signal::deliver::{self, InterruptedCall};
+use crate::signal::fault;
+use crate::syscalls::table;
+use crate::{start, trace};
+
+/// A page fault's vector.
+const PAGE_FAULT: u32 = 14;
+/// Bits of a page fault's error code: a write, an instruction fetch.
+const WRITE: u64 = 2;
+const FETCH: u64 = 16;
+/// Bytes of a `syscall` instruction.
+const SYSCALL_LEN: u64 = 2;
+/// The bit that makes a call an x32 one.
+const X32: u64 = 0x4000_0000;
+
+/// Starts the task of a thread, whose user code begins as `context` says.
+pub fn spawn(kernel: &'static Kernel, thread: &Arc<Thread>, context: Box<UserContext>) {
+    let owner = Arc::clone(thread);
+    let life = Parking::new(context, move |context| live(kernel, owner, context));
+    let task = kernel.executor.spawn(Accounted { life: Box::pin(life), thread: Arc::clone(thread) });
+    thread.set_task(task);
+}
+
+/// Counts the time that a thread's task takes.
+struct Accounted<F> {
+    life: Pin<Box<F>>,
+    thread: Arc<Thread>,
+}
+
+impl<F: Future<Output = ()>> Future for Accounted<F> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<()> {
+        let started = clock::now();
+        self.thread.slice_started.store(started, Ordering::Relaxed);
+        let result = self.life.as_mut().poll(cx);
+        let spent = clock::now().saturating_sub(started);
+        self.thread.slice_started.store(0, Ordering::Relaxed);
+        self.thread.cpu_time.fetch_add(spent, Ordering::Relaxed);
+        result
+    }
+}
+
+async fn live(kernel: &'static Kernel, thread: Arc<Thread>, registers: &'static mut UserContext) {
+    let process = Arc::clone(&thread.process);
+    let mut cx = Context { kernel, process: &process, thread: &thread, registers };
+    let mut interrupted = None;
+    loop {
+        if thread.must_attend() || interrupted.is_some() {
+            if exit::is_due(&cx) {
+                break;
+            }
+            // A signal must never show a place in a trampoline; the call that is under way there
+            // comes in a moment and meets the signal on its way out.
+            if interrupted.is_some() || !process.interception.is_trampoline(cx.registers.registers.rip)
+            {
+                match deliver::before_user(&mut cx, interrupted.take()) {
+                    deliver::Outcome::Resume => {}
+                    deliver::Outcome::Stopped(call) => {
+                        deliver::continued(&cx).await;
+                        interrupted = call;
+                        continue;
+                    }
+                    deliver::Outcome::End(status) => exit::end_process(&cx, status),
+                }
+            }
+            if exit::is_due(&cx) {
+                break;
+            }
+        }
+        vcpu::set_running(thread.tid);
+        if thread.must_attend() && !process.interception.is_trampoline(cx.registers.registers.rip) {
+            vcpu::set_running(0);
+            continue;
+        }
+        let exit = cx.registers.run();
+        vcpu::set_running(0);
+        match exit {
+            Exit::Call => interrupted = call(&mut cx).await,
+            Exit::TrappedCall => {
+                let site = cx.registers.registers.rip.wrapping_sub(SYSCALL_LEN);
+                let number = cx.registers.registers.rax;
+                interrupted = call(&mut cx).await;
+                process.interception.trapped(&cx, site, number);
+            }
+            Exit::Fault(raised) => faulted(&mut cx, raised).await,
+            Exit::Door => door(&mut cx),
+            Exit::Interrupted => {}
+        }
+        if vcpu::take_attention() {
+            start::poll_events();
+            if kernel.executor.preempt_wanted(vcpu::current()) {
+                executor::yield_now().await;
+            }
+        }
+    }
+    exit::end_thread(&cx).await;
+}
+
+/// Carries out the system call that the registers ask for.
+async fn call(cx: &mut Context<'_>) -> Option<InterruptedCall> {
+    let registers = &cx.registers.registers;
+    let number = usize::try_from(registers.rax).unwrap_or(usize::MAX);
+    let args = Arguments([
+        registers.rdi,
+        registers.rsi,
+        registers.rdx,
+        registers.r10,
+        registers.r8,
+        registers.r9,
+    ]);
+    cx.kernel.trace.count(number);
+    let traced = cx.kernel.trace.wants(number);
+    let started = if traced { clock::now() } else { 0 };
+    let result = match table::at_once(cx, number, &args) {
+        Some(result) => result,
+        None => table::waiting(cx, number, &args).await,
+    };
+    if traced {
+        trace::record(cx, number, &args, started, &result);
+    }
+    match result {
+        Ok(value) => {
+            cx.registers.registers.rax = value;
+            None
+        }
+        Err(error) => {
+            cx.registers.registers.rax = error.to_return_value().cast_unsigned();
+            // Numbers from 512 on are ours: the call is to be restarted, or ends with EINTR.
+            (error.errno.raw() >= Errno::ERESTARTSYS.raw())
+                .then_some(InterruptedCall { number, result: Err(error) })
+        }
+    }
+}
+
+async fn faulted(cx: &mut Context<'_>, raised: platform::context::Fault) {
+    if raised.vector == PAGE_FAULT {
+        let access = if raised.error & FETCH != 0 {
+            Access::Execute
+        } else if raised.error & WRITE != 0 {
+            Access::Write
+        } else {
+            Access::Read
+        };
+        let memory = Arc::clone(cx.memory());
+        match memory.populate(raised.address, access).await {
+            Ok(()) => {}
+            Err(refusal) => fault::raise(cx, &raised, Some(refusal)),
+        }
+    } else {
+        fault::raise(cx, &raised, None);
+    }
+}
+
+/// Ways into a kernel that are none here: a 32-bit call is a protection fault, an x32 one is unknown.
+fn door(cx: &mut Context<'_>) {
+    if cx.registers.registers.rax & X32 != 0 {
+        cx.registers.registers.rax = Errno::ENOSYS.because("").to_return_value().cast_unsigned();
+    } else {
+        let raised = platform::context::Fault { vector: 13, error: 0, address: 0 };
+        fault::raise(cx, &raised, None);
+    }
+}

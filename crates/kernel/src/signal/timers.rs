@@ -1,0 +1,559 @@
+//! Alarms that send signals: interval timers and POSIX timers.
+//!
+//! A process with an armed timer has one task that sleeps until the earliest of them. Timers on
+//! processor time cannot be slept for exactly: the task looks again when the time could have been
+//! used up, if all vCPUs had worked for the process.
+//!
+//! A timer with an interval is armed anew when its signal is delivered, and counts then how often it
+//! would have expired meanwhile, so that the smallest interval costs no more than its handler does.
+//!
+//! Source: setitimer(2), timer_create(2), timer_getoverrun(2).
+
+use alloc::collections::BTreeMap;
+use alloc::sync::{Arc, Weak};
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use abi::Errno;
+use abi::errno::Result;
+use executor::timer::NEVER;
+use executor::wait_queue::WaitQueue;
+use platform::clock;
+use platform::sync::Mutex;
+
+use crate::Kernel;
+use crate::process::limits::Resource;
+use crate::process::{Process, Thread};
+use crate::signal::info::Info;
+use crate::signal::number::Signal;
+use crate::signal::send;
+
+/// The shortest sleep of the task that watches timers on processor time, ns.
+const LOOK_AGAIN: u64 = 1_000_000;
+/// `DELAYTIMER_MAX`: overruns are counted up to here.
+const OVERRUN_MAX: u64 = 0x7fff_ffff;
+
+/// What a timer counts.
+#[derive(Clone, Debug)]
+pub enum Clock {
+    /// Monotonic time.
+    Monotonic,
+    /// Time since 1970.
+    Realtime,
+    /// The process's processor time.
+    Process,
+    /// A thread's processor time.
+    Thread(Weak<Thread>),
+}
+
+/// One of the three interval timers of setitimer(2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// Real time, SIGALRM.
+    Real = 0,
+    /// Processor time of the program, SIGVTALRM.
+    Virtual = 1,
+    /// Processor time, SIGPROF.
+    Profile = 2,
+}
+
+/// Whom a POSIX timer tells.
+#[derive(Clone, Debug)]
+pub enum Notify {
+    /// Nobody: it is only asked.
+    Nobody,
+    /// The process.
+    Process(Signal),
+    /// One thread.
+    Thread(Signal, Weak<Thread>),
+}
+
+/// What a timer is set to, in ns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Setting {
+    /// Until it expires; 0 disarmed.
+    pub value: u64,
+    /// From then on, each time; 0 once.
+    pub interval: u64,
+}
+
+/// A clock's time at which a timer expires, and how it goes on.
+#[derive(Clone, Copy, Debug, Default)]
+struct Alarm {
+    /// `None`: not armed.
+    deadline: Option<u64>,
+    interval: u64,
+    /// Expired with an interval; armed anew when the signal is delivered.
+    undelivered: Option<u64>,
+}
+
+impl Alarm {
+    fn set(&mut self, deadline: Option<u64>, interval: u64) {
+        *self = Self { deadline, interval, undelivered: None };
+    }
+
+    /// What gettime(2) tells at `now`.
+    fn setting(&self, now: u64) -> Setting {
+        let value = match (self.deadline, self.undelivered) {
+            (Some(deadline), _) => deadline.saturating_sub(now).max(1),
+            // It goes on at a multiple of the interval.
+            (None, Some(since)) => {
+                self.interval - now.saturating_sub(since) % self.interval.max(1)
+            }
+            (None, None) => 0,
+        };
+        Setting { value, interval: self.interval }
+    }
+
+    /// Whether it has expired at `now`; it is disarmed then.
+    fn expire(&mut self, now: u64) -> bool {
+        let Some(deadline) = self.deadline.filter(|deadline| *deadline <= now) else {
+            return false;
+        };
+        self.deadline = None;
+        self.undelivered = (self.interval != 0).then_some(deadline);
+        true
+    }
+
+    /// Arms it anew at `now`, when its signal is delivered; gives how often it expired since.
+    fn delivered(&mut self, now: u64) -> u64 {
+        let Some(since) = self.undelivered.take() else { return 0 };
+        let missed = now.saturating_sub(since) / self.interval.max(1);
+        self.deadline = Some(since.saturating_add((missed + 1).saturating_mul(self.interval)));
+        missed
+    }
+}
+
+struct Posix {
+    clock: Clock,
+    notify: Notify,
+    value: u64,
+    alarm: Alarm,
+    overrun: i32,
+    /// Counted up when it is set, so that signals of an earlier setting don't arm it.
+    sent: bool,
+}
+
+/// The timers of a process.
+pub struct Timers {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    state: Mutex<State>,
+    /// Woken when something was set, or the process is gone.
+    changed: WaitQueue,
+    closed: AtomicBool,
+}
+
+#[derive(Default)]
+struct State {
+    intervals: [Alarm; 3],
+    posix: BTreeMap<i32, Posix>,
+    next_id: i32,
+    watched: bool,
+    /// Seconds of processor time at which the next SIGXCPU is due.
+    next_xcpu: u64,
+}
+
+impl Timers {
+    /// None armed.
+    pub fn new() -> Self {
+        let inner = Inner {
+            state: Mutex::new(State::default()),
+            changed: WaitQueue::new(),
+            closed: AtomicBool::new(false),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// What execve(2) does: POSIX timers are gone, interval timers go on.
+    pub fn reset_for_exec(&self) {
+        self.inner.state.lock().posix.clear();
+    }
+
+    /// What an interval timer is set to.
+    pub fn interval(&self, process: &Process, which: Which) -> Setting {
+        let now = now_of(process, &which.clock());
+        self.inner.state.lock().intervals[which as usize].setting(now)
+    }
+
+    /// Sets an interval timer and gives what it was set to.
+    pub fn set_interval(
+        &self,
+        kernel: &'static Kernel,
+        process: &Arc<Process>,
+        which: Which,
+        new: Setting,
+    ) -> Setting {
+        let now = now_of(process, &which.clock());
+        let old = {
+            let mut state = self.inner.state.lock();
+            let alarm = &mut state.intervals[which as usize];
+            let old = alarm.setting(now);
+            let deadline = (new.value != 0).then(|| now.saturating_add(new.value));
+            alarm.set(deadline, new.interval);
+            old
+        };
+        self.rearm(kernel, process);
+        old
+    }
+
+    /// Makes a POSIX timer; `default_value` stands for "its id" where a program gave no value.
+    ///
+    /// # Errors
+    /// EAGAIN when all ids are in use.
+    pub fn create(&self, clock: Clock, notify: Notify, value: Option<u64>) -> Result<i32> {
+        let mut state = self.inner.state.lock();
+        let limit = 1 << 20;
+        if state.posix.len() >= limit {
+            return Err(Errno::EAGAIN.because("too many timers"));
+        }
+        while state.posix.contains_key(&state.next_id) {
+            state.next_id = state.next_id.checked_add(1).unwrap_or(0);
+        }
+        let id = state.next_id;
+        state.next_id = id.checked_add(1).unwrap_or(0);
+        let value = value.unwrap_or(u64::from(id.unsigned_abs()));
+        let alarm = Alarm::default();
+        state.posix.insert(id, Posix { clock, notify, value, alarm, overrun: 0, sent: false });
+        Ok(id)
+    }
+
+    /// Deletes a POSIX timer.
+    ///
+    /// # Errors
+    /// EINVAL when there is no such timer.
+    pub fn delete(&self, process: &Process, id: i32) -> Result<()> {
+        let removed = self.inner.state.lock().posix.remove(&id);
+        let Some(timer) = removed else { return Err(no_timer()) };
+        forget_signal(process, &timer.notify, id);
+        Ok(())
+    }
+
+    /// What a POSIX timer is set to.
+    ///
+    /// # Errors
+    /// EINVAL when there is no such timer.
+    pub fn get(&self, process: &Process, id: i32) -> Result<Setting> {
+        let mut state = self.inner.state.lock();
+        let timer = state.posix.get_mut(&id).ok_or_else(no_timer)?;
+        Ok(timer.look(now_of(process, &timer.clock)))
+    }
+
+    /// Sets a POSIX timer; with `absolute`, `new.value` is the clock's time. Gives what it was set to.
+    ///
+    /// # Errors
+    /// EINVAL when there is no such timer.
+    pub fn set(
+        &self,
+        kernel: &'static Kernel,
+        process: &Arc<Process>,
+        id: i32,
+        new: Setting,
+        absolute: bool,
+    ) -> Result<Setting> {
+        let (old, notify) = {
+            let mut state = self.inner.state.lock();
+            let timer = state.posix.get_mut(&id).ok_or_else(no_timer)?;
+            let now = now_of(process, &timer.clock);
+            let old = timer.look(now);
+            let start = if absolute { 0 } else { now };
+            let deadline = (new.value != 0).then(|| start.saturating_add(new.value));
+            timer.alarm.set(deadline, new.interval);
+            timer.overrun = 0;
+            timer.sent = false;
+            (old, timer.notify.clone())
+        };
+        forget_signal(process, &notify, id);
+        self.rearm(kernel, process);
+        Ok(old)
+    }
+
+    /// How often a POSIX timer expired between the last signal and its delivery.
+    ///
+    /// # Errors
+    /// EINVAL when there is no such timer.
+    pub fn overrun(&self, id: i32) -> Result<i32> {
+        self.inner.state.lock().posix.get(&id).map(|timer| timer.overrun).ok_or_else(no_timer)
+    }
+
+    /// The ids of the POSIX timers, for /proc.
+    pub fn ids(&self) -> alloc::vec::Vec<i32> {
+        self.inner.state.lock().posix.keys().copied().collect()
+    }
+
+    /// A signal is about to be delivered: if a timer sent it, that timer goes on. Gives the signal
+    /// with its overrun count.
+    pub(crate) fn delivered(&self, process: &Process, info: Info) -> Info {
+        let mut state = self.inner.state.lock();
+        let (result, goes_on) = if let Some(id) = info.timer_id() {
+            let Some(timer) = state.posix.get_mut(&id).filter(|timer| timer.sent) else {
+                return info;
+            };
+            timer.sent = false;
+            let missed = timer.alarm.delivered(now_of(process, &timer.clock));
+            timer.overrun = i32::try_from(missed.min(OVERRUN_MAX)).unwrap_or(i32::MAX);
+            (info.with_overrun(timer.overrun), timer.alarm.deadline.is_some())
+        } else {
+            let Some(which) = Which::of_signal(info.signal) else { return info };
+            let alarm = &mut state.intervals[which as usize];
+            alarm.delivered(now_of(process, &which.clock()));
+            (info, alarm.deadline.is_some())
+        };
+        drop(state);
+        if goes_on {
+            self.inner.changed.wake_all();
+        }
+        result
+    }
+
+    /// Has the task look at what is set, and starts it if need be.
+    pub(crate) fn rearm(&self, kernel: &'static Kernel, process: &Arc<Process>) {
+        let start = {
+            let mut state = self.inner.state.lock();
+            let wanted = state.is_armed() || limit_of_cpu(process).is_some();
+            let start = wanted && !state.watched;
+            state.watched |= start;
+            start
+        };
+        if start {
+            let inner = Arc::clone(&self.inner);
+            let process = Arc::downgrade(process);
+            kernel.executor.spawn(watch(kernel, inner, process));
+        } else {
+            self.inner.changed.wake_all();
+        }
+    }
+}
+
+impl core::default::Default for Timers {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Timers {
+    fn drop(&mut self) {
+        self.inner.closed.store(true, Ordering::SeqCst);
+        self.inner.changed.wake_all();
+    }
+}
+
+impl State {
+    fn is_armed(&self) -> bool {
+        let waits = |alarm: &Alarm| alarm.deadline.is_some() || alarm.undelivered.is_some();
+        self.intervals.iter().any(waits) || self.posix.values().any(|timer| waits(&timer.alarm))
+    }
+}
+
+impl Posix {
+    /// What it is set to at `now`; one that tells nobody goes on without a delivery.
+    fn look(&mut self, now: u64) -> Setting {
+        if matches!(self.notify, Notify::Nobody) && self.alarm.expire(now) {
+            self.alarm.delivered(now);
+        }
+        self.alarm.setting(now)
+    }
+}
+
+impl Which {
+    /// The interval timer with a number.
+    ///
+    /// # Errors
+    /// EINVAL.
+    pub fn from_raw(raw: i32) -> Result<Self> {
+        match raw {
+            0 => Ok(Self::Real),
+            1 => Ok(Self::Virtual),
+            2 => Ok(Self::Profile),
+            _ => Err(Errno::EINVAL.because("no such interval timer")),
+        }
+    }
+
+    fn clock(self) -> Clock {
+        if self == Self::Real { Clock::Monotonic } else { Clock::Process }
+    }
+
+    fn signal(self) -> Signal {
+        match self {
+            Self::Real => Signal::ALRM,
+            Self::Virtual => Signal::VTALRM,
+            Self::Profile => Signal::PROF,
+        }
+    }
+
+    fn of_signal(signal: Signal) -> Option<Self> {
+        [Self::Real, Self::Virtual, Self::Profile]
+            .into_iter()
+            .find(|which| which.signal() == signal)
+    }
+}
+
+fn no_timer() -> abi::errno::Error {
+    Errno::EINVAL.because("no such timer")
+}
+
+fn now_of(process: &Process, counted: &Clock) -> u64 {
+    match counted {
+        Clock::Monotonic => clock::now(),
+        Clock::Realtime => clock::realtime(),
+        Clock::Process => process.cpu_time(),
+        Clock::Thread(thread) => thread.upgrade().map_or(0, |thread| thread.cpu_used()),
+    }
+}
+
+fn forget_signal(process: &Process, notify: &Notify, id: i32) {
+    match notify {
+        Notify::Nobody => {}
+        Notify::Process(_) => process.signals.with(|shared| shared.queue.discard_timer(id)),
+        Notify::Thread(_, thread) => {
+            if let Some(thread) = thread.upgrade() {
+                thread.signals.with_queue(|queue| queue.discard_timer(id));
+            }
+        }
+    }
+}
+
+/// The soft limit on processor time in seconds, if there is one.
+fn limit_of_cpu(process: &Process) -> Option<u64> {
+    Some(process.limits.soft(Resource::Cpu)).filter(|seconds| *seconds < u64::MAX)
+}
+
+/// The task of a process's timers.
+async fn watch(kernel: &'static Kernel, inner: Arc<Inner>, process: Weak<Process>) {
+    loop {
+        let listener = inner.changed.listen();
+        let Some(process) = process.upgrade() else { return };
+        let ended = process.ending.load(Ordering::Relaxed) || inner.closed.load(Ordering::SeqCst);
+        let next = if ended { None } else { fire(kernel, &inner, &process) };
+        if next.is_none() {
+            let mut state = inner.state.lock();
+            // Something may have been set since `fire` looked.
+            if ended || (!state.is_armed() && limit_of_cpu(&process).is_none()) {
+                state.watched = false;
+                return;
+            }
+        }
+        drop(process);
+        let _ = kernel.executor.timeout(next, listener).await;
+    }
+}
+
+/// Sends what is due; gives the monotonic time at which to look again.
+fn fire(kernel: &'static Kernel, inner: &Inner, process: &Arc<Process>) -> Option<u64> {
+    let now = clock::now();
+    let cpu = process.cpu_time();
+    // With all vCPUs at work for the process, its time passes that much faster than the clock's.
+    let lanes = kernel.executor.vcpus() as u64;
+    let look_at = |deadline: u64, used: u64, lanes: u64| {
+        now.saturating_add((deadline.saturating_sub(used) / lanes).max(LOOK_AGAIN))
+    };
+    let mut next = NEVER;
+    let mut due: alloc::vec::Vec<(Notify, Info)> = alloc::vec::Vec::new();
+    let mut state = inner.state.lock();
+    for which in [Which::Real, Which::Virtual, Which::Profile] {
+        let time = if which == Which::Real { now } else { cpu };
+        let alarm = &mut state.intervals[which as usize];
+        if alarm.expire(time) {
+            due.push((Notify::Process(which.signal()), Info::kernel(which.signal())));
+        }
+        match alarm.deadline {
+            Some(deadline) if which == Which::Real => next = next.min(deadline),
+            Some(deadline) => next = next.min(look_at(deadline, cpu, lanes)),
+            None => {}
+        }
+    }
+    for (id, timer) in &mut state.posix {
+        let time = now_of(process, &timer.clock);
+        let signal = match &timer.notify {
+            Notify::Nobody => continue,
+            Notify::Process(signal) | Notify::Thread(signal, _) => *signal,
+        };
+        if timer.alarm.expire(time) {
+            timer.sent = true;
+            due.push((timer.notify.clone(), Info::timer(signal, *id, 0, timer.value)));
+        }
+        match (timer.alarm.deadline, &timer.clock) {
+            (Some(deadline), Clock::Monotonic | Clock::Realtime) => {
+                next = next.min(now.saturating_add(deadline.saturating_sub(time)));
+            }
+            (Some(deadline), Clock::Process) => next = next.min(look_at(deadline, time, lanes)),
+            (Some(deadline), Clock::Thread(_)) => next = next.min(look_at(deadline, time, 1)),
+            (None, _) => {}
+        }
+    }
+    if let Some(limit) = limit_of_cpu(process) {
+        let at = watch_limit(&mut state, process, cpu, limit, &mut due);
+        next = next.min(look_at(at, cpu, lanes));
+    }
+    drop(state);
+    for (notify, info) in due {
+        tell(kernel, process, &notify, info);
+    }
+    (next != NEVER).then_some(next)
+}
+
+/// RLIMIT_CPU: SIGXCPU at the soft limit and each second after, SIGKILL at the hard one. Gives the
+/// processor time of the next step, ns.
+fn watch_limit(
+    state: &mut State,
+    process: &Process,
+    cpu: u64,
+    soft: u64,
+    due: &mut alloc::vec::Vec<(Notify, Info)>,
+) -> u64 {
+    let seconds = cpu / clock::SECOND;
+    let hard = process.limits.get(Resource::Cpu).hard;
+    if seconds >= hard {
+        due.push((Notify::Process(Signal::KILL), Info::kernel(Signal::KILL)));
+    } else if seconds >= soft.max(state.next_xcpu) {
+        state.next_xcpu = seconds + 1;
+        due.push((Notify::Process(Signal::XCPU), Info::kernel(Signal::XCPU)));
+    }
+    soft.max(state.next_xcpu).min(hard).saturating_mul(clock::SECOND)
+}
+
+fn tell(kernel: &'static Kernel, process: &Arc<Process>, notify: &Notify, info: Info) {
+    match notify {
+        Notify::Nobody => {}
+        Notify::Process(_) => {
+            let _ = send::send_to_process(kernel, process, info);
+        }
+        Notify::Thread(_, thread) => {
+            // A thread that is gone takes its timer's signals with it, as in Linux.
+            if let Some(thread) = thread.upgrade() {
+                let _ = send::send_to_thread(kernel, &thread, info);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Alarm, Setting};
+
+    #[test]
+    fn an_interval_goes_on_at_delivery_and_counts_what_was_missed() {
+        let mut alarm = Alarm::default();
+        assert_eq!(alarm.setting(5), Setting::default());
+        alarm.set(Some(100), 10);
+        assert_eq!(alarm.setting(40), Setting { value: 60, interval: 10 });
+        assert!(!alarm.expire(99));
+        assert!(alarm.expire(103));
+        assert!(!alarm.expire(200));
+        assert_eq!(alarm.setting(125), Setting { value: 5, interval: 10 });
+        assert_eq!(alarm.delivered(125), 2);
+        assert_eq!(alarm.setting(125), Setting { value: 5, interval: 10 });
+        assert_eq!(alarm.delivered(126), 0);
+    }
+
+    #[test]
+    fn one_shot_ends() {
+        let mut alarm = Alarm::default();
+        alarm.set(Some(100), 0);
+        assert!(alarm.expire(100));
+        assert_eq!(alarm.setting(100), Setting::default());
+        assert_eq!(alarm.delivered(500), 0);
+        assert!(alarm.deadline.is_none());
+    }
+}

@@ -1,0 +1,158 @@
+//! mmap(2), munmap(2), mprotect(2), mremap(2), brk(2), pkeys(7).
+
+use alloc::sync::Arc;
+
+use abi::Errno;
+use abi::errno::Result;
+use storage::pages::Pages;
+use vfs::device::{Device, Kind};
+use vfs::mount::Flags as MountFlags;
+use vfs::object::{OpenFile, Status};
+
+use crate::arguments::Arguments;
+use crate::context::Context;
+use crate::memory::contents::Described;
+use crate::memory::map::{FileSource, MapFlags, Request, Type};
+use crate::memory::protect::prot_of;
+use crate::memory::{Access, Prot, page_up};
+
+/// mmap(2), where no page has to be brought in.
+pub(crate) fn mmap_at_once(cx: &Context<'_>, args: &Arguments) -> Option<Result<u64>> {
+    let (_, flags) = Type::decode(args.raw(3));
+    if must_populate(flags) || cx.memory().locks_new_mappings_now() {
+        return None;
+    }
+    Some(request(cx, args).and_then(|request| cx.memory().map(&request)))
+}
+
+/// mmap(2) with MAP_POPULATE or MAP_LOCKED, or after mlockall(MCL_FUTURE).
+pub(crate) async fn mmap(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
+    let request = request(cx, args)?;
+    let address = cx.memory().map(&request)?;
+    let private_write = request.prot.contains(Prot::WRITE) && request.kind == Type::Private;
+    let access = if private_write { Access::Write } else { Access::Read };
+    if let Some(end) = page_up(request.len).and_then(|len| address.checked_add(len))
+        && !request.prot.is_empty()
+    {
+        // As on Linux, what can't be brought in now is no error here.
+        let _ = cx.memory().bring(address..end, access).await;
+    }
+    Ok(address)
+}
+
+fn must_populate(flags: MapFlags) -> bool {
+    flags.contains(MapFlags::LOCKED)
+        || flags.contains(MapFlags::POPULATE) && !flags.contains(MapFlags::NON_BLOCK)
+}
+
+/// Decodes the arguments, in Linux's order of checks.
+fn request(cx: &Context<'_>, args: &Arguments) -> Result<Request> {
+    let (kind, flags) = Type::decode(args.raw(3));
+    let (len, offset) = (args.raw(1), args.raw(5));
+    if !offset.is_multiple_of(abi::layout::PAGE) {
+        return Err(Errno::EINVAL.because("the offset is not page-aligned"));
+    }
+    let file = if flags.contains(MapFlags::ANONYMOUS) {
+        anonymous(cx, kind, flags, len)?
+    } else {
+        let open = cx.process.files.get(args.fd(4))?;
+        if open.status().contains(Status::PATH) {
+            return Err(Errno::EBADF.because("the descriptor only names a file"));
+        }
+        source(cx, &open, kind, flags, len, offset)?
+    };
+    Ok(Request { address: args.address(0), len, prot: prot_of(args.raw(2)), kind, flags, file })
+}
+
+/// Zeros: private ones have no object, shared ones a new one.
+fn anonymous(
+    cx: &Context<'_>,
+    kind: Type,
+    flags: MapFlags,
+    len: u64,
+) -> Result<Option<FileSource>> {
+    let Some(size) = page_up(len).filter(|size| kind == Type::Shared && *size > 0) else {
+        return Ok(None);
+    };
+    if size > cx.memory().region().end {
+        return Err(Errno::ENOMEM.because("longer than the user region"));
+    }
+    if !flags.contains(MapFlags::NO_RESERVE) {
+        cx.memory().check_shared(size)?;
+    }
+    let pages = Pages::new();
+    pages.truncate(size)?;
+    Ok(Some(FileSource {
+        pages: Some(pages),
+        file: None,
+        offset: 0,
+        readable: true,
+        writable: true,
+        executable: true,
+    }))
+}
+
+fn source(
+    cx: &Context<'_>,
+    open: &Arc<OpenFile>,
+    kind: Type,
+    flags: MapFlags,
+    len: u64,
+    offset: u64,
+) -> Result<Option<FileSource>> {
+    if open.downcast::<Device>().is_some_and(|device| device.kind() == Kind::Zero) {
+        return anonymous(cx, kind, flags, len);
+    }
+    let executable =
+        open.place().is_none_or(|place| !place.mount.flags().contains(MountFlags::NO_EXEC));
+    let file: Arc<dyn Described> = Arc::clone(open) as Arc<dyn Described>;
+    Ok(Some(FileSource {
+        pages: open.object().pages(),
+        file: Some(file),
+        offset,
+        readable: open.readable(),
+        writable: open.writable(),
+        executable,
+    }))
+}
+
+/// munmap(2).
+pub(crate) fn munmap(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
+    cx.memory().unmap(args.address(0), args.raw(1)).map(|()| 0)
+}
+
+/// mprotect(2).
+pub(crate) fn mprotect(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
+    cx.memory().protect(args.address(0), args.raw(1), args.raw(2)).map(|()| 0)
+}
+
+/// brk(2): never fails, but gives where the break is then.
+pub(crate) fn brk(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
+    Ok(cx.memory().brk(args.address(0)))
+}
+
+/// mremap(2).
+pub(crate) fn mremap(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
+    cx.memory().remap(args.address(0), args.raw(1), args.raw(2), args.raw(3), args.address(4))
+}
+
+/// pkey_mprotect(2): without protection keys it is mprotect(2) with key -1, or EINVAL.
+pub(crate) fn pkey_mprotect(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
+    if args.int(3) != -1 {
+        return Err(Errno::EINVAL.because("programs get no protection keys here"));
+    }
+    mprotect(cx, args)
+}
+
+/// pkey_alloc(2): as on a processor without protection keys.
+pub(crate) fn pkey_alloc(args: &Arguments) -> Result<u64> {
+    if args.raw(0) != 0 || args.raw(1) & !3 != 0 {
+        return Err(Errno::EINVAL.because("pkey_alloc flags or rights"));
+    }
+    Err(Errno::ENOSPC.because("programs get no protection keys here"))
+}
+
+/// pkey_free(2).
+pub(crate) fn pkey_free() -> Result<u64> {
+    Err(Errno::EINVAL.because("no such protection key"))
+}

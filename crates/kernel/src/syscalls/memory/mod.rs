@@ -1,0 +1,46 @@
+//! User memory.
+//!
+//! Differs from Linux: mincore(2) counts private memory as resident once it can be used without a
+//! fault into the LibOS; nothing is ever swapped, so locking only brings pages in.
+
+pub mod advice;
+pub mod mapping;
+
+use abi::errno::Result;
+use abi::nr;
+
+use crate::arguments::Arguments;
+use crate::context::Context;
+
+/// Calls that finish at once; `None`: not here, or it must wait.
+#[inline]
+pub(crate) fn at_once(cx: &mut Context<'_>, number: usize, args: &Arguments) -> Option<Result<u64>> {
+    Some(match number {
+        nr::MMAP => return mapping::mmap_at_once(cx, args),
+        nr::MUNMAP => mapping::munmap(cx, args),
+        nr::MPROTECT => mapping::mprotect(cx, args),
+        nr::BRK => mapping::brk(cx, args),
+        nr::MREMAP => mapping::mremap(cx, args),
+        nr::PKEY_MPROTECT => mapping::pkey_mprotect(cx, args),
+        nr::PKEY_ALLOC => mapping::pkey_alloc(args),
+        nr::PKEY_FREE => mapping::pkey_free(),
+        nr::MADVISE => return advice::madvise_at_once(cx, args),
+        nr::MINCORE => advice::mincore(cx, args),
+        nr::MUNLOCK => advice::munlock(cx, args),
+        nr::MUNLOCKALL => advice::munlockall(cx),
+        _ => return None,
+    })
+}
+
+/// Calls that may wait; `None`: not here.
+pub(crate) async fn waiting(cx: &mut Context<'_>, number: usize, args: &Arguments) -> Option<Result<u64>> {
+    Some(match number {
+        nr::MMAP => mapping::mmap(cx, args).await,
+        nr::MADVISE => advice::madvise(cx, args).await,
+        nr::MSYNC => advice::msync(cx, args).await,
+        nr::MLOCK => advice::mlock(cx, args).await,
+        nr::MLOCK2 => advice::mlock2(cx, args).await,
+        nr::MLOCKALL => advice::mlockall(cx, args).await,
+        _ => return None,
+    })
+}

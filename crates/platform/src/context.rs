@@ -1,0 +1,506 @@
+//! A thread's registers, and the switch to its user code and back.
+//!
+//! [`UserContext::run`] leaves the LibOS through one jump and returns when user code comes back: by
+//! the entry stub (a rewritten system call), or redirected by the exception entry (a trap). While
+//! system calls alternate with user code on one vCPU, only the general registers and xmm0 to 15 move;
+//! what the LibOS never touches (upper vector halves, masks, x87, FS) stays in the processor until
+//! another thread is to run there ([`UserContext::park`]).
+
+use alloc::boxed::Box;
+use core::future::Future;
+use core::mem::offset_of;
+use core::pin::Pin;
+use core::sync::atomic::Ordering;
+use core::task::Poll;
+
+use abi::trap::Registers;
+
+use crate::cpu;
+use crate::extended::Extended;
+use crate::vcpu;
+
+/// Why user code was left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// A system call through a rewritten site; rcx and r11 are as Linux leaves them.
+    Call,
+    /// A system call instruction that trapped.
+    TrappedCall,
+    /// A processor exception.
+    Fault(Fault),
+    /// A tick or a kick: something wants attention.
+    Interrupted,
+    /// A door that leads nowhere: `int 0x80`, a 32-bit call.
+    Door,
+}
+
+/// A processor exception in user code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// x86 vector: 14 is a page fault.
+    pub vector: u32,
+    /// The processor's error code.
+    pub error: u64,
+    /// Faulting address, where the vector has one.
+    pub address: u64,
+}
+
+pub(crate) const REASON_CALL: u64 = 0;
+pub(crate) const REASON_TRAPPED_CALL: u64 = 1;
+pub(crate) const REASON_FAULT: u64 = 2;
+pub(crate) const REASON_INTERRUPTED: u64 = 3;
+pub(crate) const REASON_DOOR: u64 = 4;
+
+/// No vCPU holds the extended state.
+const NOWHERE: u32 = u32::MAX;
+
+/// Flags that user code may set: CF PF AF ZF SF TF DF OF NT RF AC ID.
+const USER_FLAGS: u64 = 0x0025_4dd5;
+/// Flags that are always set: bit 1, and IF.
+const FIXED_FLAGS: u64 = 0x202;
+
+/// The registers of a user thread. Lives in a box: the entry stub writes to its address.
+#[repr(C, align(64))]
+#[derive(Clone)]
+pub struct UserContext {
+    /// General registers, instruction pointer and flags.
+    pub registers: Registers,
+    /// Base of FS: thread-local storage. Current only while the thread does not run.
+    pub fs_base: u64,
+    /// Base of GS that the program set; 0 when it did not.
+    pub gs_base: u64,
+    xmm: [[u8; 16]; 16],
+    extended: Extended,
+    held_by: u32,
+}
+
+impl UserContext {
+    /// Registers as exec leaves them: all zero, vector state initial.
+    pub fn new(entry: u64, stack: u64) -> Self {
+        Self {
+            registers: Registers {
+                rip: entry,
+                rsp: stack,
+                rflags: FIXED_FLAGS,
+                ..Registers::default()
+            },
+            fs_base: 0,
+            gs_base: 0,
+            xmm: [[0; 16]; 16],
+            extended: Extended::new(),
+            held_by: NOWHERE,
+        }
+    }
+
+    /// Runs user code until it comes back.
+    #[cfg(not(any(test, feature = "hosted")))]
+    pub fn run(&mut self) -> Exit {
+        let block = vcpu::block();
+        let this: *mut Self = self;
+        if block.live.load(Ordering::Relaxed) != this || self.held_by != block.index {
+            self.load();
+            block.live.store(this, Ordering::Relaxed);
+            self.held_by = block.index;
+        }
+        self.registers.rflags = self.registers.rflags & USER_FLAGS | FIXED_FLAGS;
+        vcpu::enter_user_state();
+        // SAFETY: the context lives in a box that outlasts the call; any register values are safe to
+        // load, since user code runs at the user's own risk and comes back only through the stubs.
+        let reason = unsafe { adyton_switch_to_user(this) };
+        match reason {
+            REASON_CALL => Exit::Call,
+            REASON_TRAPPED_CALL => Exit::TrappedCall,
+            REASON_INTERRUPTED => Exit::Interrupted,
+            REASON_DOOR => Exit::Door,
+            _ => {
+                Exit::Fault(Fault { vector: block.vector, error: block.error, address: block.address })
+            }
+        }
+    }
+
+    /// Saves what the processor holds of this thread, so that it may go on anywhere. To be called
+    /// before the thread's task returns Pending.
+    #[cfg(not(any(test, feature = "hosted")))]
+    #[inline]
+    pub fn park(&mut self) {
+        let block = vcpu::block();
+        let this: *mut Self = self;
+        if block.live.load(Ordering::Relaxed) == this && self.held_by == block.index {
+            self.fs_base = read_fs_base();
+            self.extended.save();
+        }
+    }
+
+    /// Saves the extended state and lets the next [`run`](Self::run) load it again: for those who
+    /// read or change it.
+    #[cfg(not(any(test, feature = "hosted")))]
+    pub fn detach(&mut self) {
+        self.park();
+        self.held_by = NOWHERE;
+    }
+
+    /// Nothing is held by a processor here.
+    #[cfg(any(test, feature = "hosted"))]
+    pub fn detach(&mut self) {
+        self.held_by = NOWHERE;
+    }
+
+    #[cfg(not(any(test, feature = "hosted")))]
+    fn load(&mut self) {
+        if read_fs_base() != self.fs_base {
+            write_fs_base(self.fs_base);
+        }
+        self.extended.restore();
+    }
+
+    /// A copy for a new thread.
+    #[must_use]
+    pub fn fork(&mut self) -> Self {
+        self.detach();
+        self.clone() // the copy is held by no processor, since this one is not
+    }
+
+    /// Sets the base of FS.
+    pub fn set_fs_base(&mut self, base: u64) {
+        self.detach();
+        self.fs_base = base;
+    }
+
+    /// The base of FS now.
+    pub fn current_fs_base(&mut self) -> u64 {
+        self.detach();
+        self.fs_base
+    }
+
+    /// Bytes of the extended state in the processor's XSAVE layout, as signal frames carry it.
+    pub fn extended_size() -> usize {
+        crate::extended::xsave_size(&cpu::features())
+    }
+
+    /// The components of the extended state that signal frames carry, bits as in XCR0.
+    pub fn extended_mask() -> u64 {
+        crate::extended::xsave_mask(&cpu::features())
+    }
+
+    /// Writes the vector and x87 state in XSAVE layout; gives the bytes written.
+    ///
+    /// # Panics
+    /// When `out` is shorter than [`Self::extended_size`].
+    pub fn save_extended(&mut self, out: &mut [u8]) -> usize {
+        self.detach();
+        crate::extended::to_xsave(&self.extended, &self.xmm, &cpu::features(), out)
+    }
+
+    /// Takes the vector and x87 state from XSAVE layout; false (and nothing changed) when it is
+    /// malformed. `full` false: only the 512 legacy bytes are there.
+    pub fn restore_extended(&mut self, bytes: &[u8], full: bool) -> bool {
+        self.detach();
+        let features = cpu::features();
+        crate::extended::from_xsave(&mut self.extended, &mut self.xmm, &features, bytes, full)
+    }
+
+    /// Back to the vector state that exec gives.
+    pub fn reset_extended(&mut self) {
+        self.detach();
+        self.extended = Extended::new();
+        self.xmm = [[0; 16]; 16];
+    }
+
+    /// MXCSR and the x87 status word, for the codes of arithmetic exceptions.
+    pub fn arithmetic_status(&mut self) -> (u32, u16) {
+        self.detach();
+        self.extended.status()
+    }
+}
+
+/// A thread's future together with the context that it runs: whenever the future has to wait, the
+/// context is parked before anybody can resume it elsewhere.
+pub struct Parking<F> {
+    future: core::mem::ManuallyDrop<F>,
+    context: core::ptr::NonNull<UserContext>,
+}
+
+// SAFETY: the context belongs to the future alone, and moves with it.
+unsafe impl<F: Send> Send for Parking<F> {}
+
+impl<F: Future> Parking<F> {
+    /// Makes the future of a thread. The reference that `make` gets must not leave it.
+    pub fn new(context: Box<UserContext>, make: impl FnOnce(&'static mut UserContext) -> F) -> Self {
+        let context = core::ptr::NonNull::from(Box::leak(context));
+        // SAFETY: leaked just now; freed in `drop` only, after the future.
+        let reference = unsafe { &mut *context.as_ptr() };
+        Self { future: core::mem::ManuallyDrop::new(make(reference)), context }
+    }
+}
+
+impl<F: Future> Future for Parking<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut core::task::Context<'_>) -> Poll<F::Output> {
+        // SAFETY: the future is pinned with `self` and never moved out.
+        let this = unsafe { self.get_unchecked_mut() };
+        // SAFETY: as above.
+        let future = unsafe { Pin::new_unchecked(&mut *this.future) };
+        let result = future.poll(cx);
+        #[cfg(not(any(test, feature = "hosted")))]
+        if result.is_pending() {
+            // SAFETY: the future, which alone uses the context, does not run.
+            unsafe { this.context.as_mut() }.park();
+        }
+        result
+    }
+}
+
+impl<F> Drop for Parking<F> {
+    fn drop(&mut self) {
+        // SAFETY: dropped once, here; it holds the reference to the context.
+        unsafe { core::mem::ManuallyDrop::drop(&mut self.future) };
+        // SAFETY: leaked in `new`; nobody refers to it any more.
+        drop(unsafe { Box::from_raw(self.context.as_ptr()) });
+    }
+}
+
+impl Drop for UserContext {
+    fn drop(&mut self) {
+        if self.held_by != NOWHERE {
+            let block = vcpu::block_of(self.held_by as usize);
+            // SAFETY: blocks are never freed; only the atomic word is touched.
+            let live = unsafe { &(*block).live };
+            let this: *mut Self = self;
+            let _ = live.compare_exchange(
+                this,
+                core::ptr::null_mut(),
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            );
+        }
+    }
+}
+
+#[cfg(not(any(test, feature = "hosted")))]
+fn read_fs_base() -> u64 {
+    let base: u64;
+    // SAFETY: FSGSBASE was probed at start.
+    unsafe {
+        core::arch::asm!("rdfsbase {}", out(reg) base, options(nomem, nostack, preserves_flags));
+    }
+    base
+}
+
+#[cfg(not(any(test, feature = "hosted")))]
+fn write_fs_base(base: u64) {
+    // SAFETY: FSGSBASE was probed; the LibOS never uses FS; a non-canonical base would fault, so it
+    // is cut to the user's half.
+    unsafe {
+        core::arch::asm!("wrfsbase {}", in(reg) base & 0x7fff_ffff_ffff,
+            options(nomem, nostack, preserves_flags));
+    }
+}
+
+unsafe extern "C" {
+    static adyton_entry: u8;
+    static adyton_foreign: u8;
+    static adyton_trapped: u8;
+    static adyton_abort_exit: u8;
+    static adyton_leaving: u8;
+    static adyton_left: u8;
+    static adyton_foreign_trap: u8;
+}
+
+/// Addresses that others need of the assembly below.
+#[derive(Clone, Debug)]
+pub struct Stubs {
+    /// Where trampolines jump with rax = number and rcx = return address.
+    pub entry: u64,
+    /// Where they jump when GS is not ours.
+    pub foreign: u64,
+    /// Address that the breakpoint behind `foreign` reports.
+    pub(crate) foreign_trap: u64,
+    /// Where the exception entry sends a thread that trapped in user code.
+    pub(crate) trapped: u64,
+    /// Where it sends one that was just about to leave.
+    pub(crate) abort_exit: u64,
+    /// The way out, during which the context still holds all registers.
+    pub(crate) leaving: core::ops::Range<u64>,
+}
+
+/// The stubs' addresses.
+pub fn stubs() -> Stubs {
+    Stubs {
+        entry: &raw const adyton_entry as u64,
+        foreign: &raw const adyton_foreign as u64,
+        foreign_trap: &raw const adyton_foreign_trap as u64,
+        trapped: &raw const adyton_trapped as u64,
+        abort_exit: &raw const adyton_abort_exit as u64,
+        leaving: &raw const adyton_leaving as u64..&raw const adyton_left as u64,
+    }
+}
+
+#[cfg(not(any(test, feature = "hosted")))]
+unsafe extern "sysv64" {
+    fn adyton_switch_to_user(context: *mut UserContext) -> u64;
+}
+
+const XMM: usize = offset_of!(UserContext, xmm);
+const GS: usize = offset_of!(UserContext, gs_base);
+const REGISTERS_END: usize = size_of::<Registers>();
+
+// The registers lie in the order in which they are pushed, so the entry points rsp behind them and
+// pushes; a signal that comes then runs on its alternate stack.
+core::arch::global_asm!(
+    ".text",
+    ".balign 64",
+    ".global adyton_switch_to_user, adyton_entry, adyton_foreign, adyton_foreign_trap",
+    ".global adyton_trapped, adyton_abort_exit, adyton_leaving, adyton_left",
+    ".hidden adyton_entry, adyton_foreign, adyton_foreign_trap",
+    ".hidden adyton_trapped, adyton_abort_exit, adyton_leaving, adyton_left",
+    "adyton_switch_to_user:",
+    "    push rbx",
+    "    push rbp",
+    "    push r12",
+    "    push r13",
+    "    push r14",
+    "    push r15",
+    "    mov gs:[{libos_sp}], rsp",
+    "    mov gs:[{context}], rdi",
+    "adyton_leaving:",
+    "    mov rax, [rdi + 0x80]",
+    "    mov gs:[{user_rip}], rax",
+    "    movaps xmm0, [rdi + {xmm} + 0x00]",
+    "    movaps xmm1, [rdi + {xmm} + 0x10]",
+    "    movaps xmm2, [rdi + {xmm} + 0x20]",
+    "    movaps xmm3, [rdi + {xmm} + 0x30]",
+    "    movaps xmm4, [rdi + {xmm} + 0x40]",
+    "    movaps xmm5, [rdi + {xmm} + 0x50]",
+    "    movaps xmm6, [rdi + {xmm} + 0x60]",
+    "    movaps xmm7, [rdi + {xmm} + 0x70]",
+    "    movaps xmm8, [rdi + {xmm} + 0x80]",
+    "    movaps xmm9, [rdi + {xmm} + 0x90]",
+    "    movaps xmm10, [rdi + {xmm} + 0xa0]",
+    "    movaps xmm11, [rdi + {xmm} + 0xb0]",
+    "    movaps xmm12, [rdi + {xmm} + 0xc0]",
+    "    movaps xmm13, [rdi + {xmm} + 0xd0]",
+    "    movaps xmm14, [rdi + {xmm} + 0xe0]",
+    "    movaps xmm15, [rdi + {xmm} + 0xf0]",
+    "    mov r8, [rdi + 0x00]",
+    "    mov r9, [rdi + 0x08]",
+    "    mov r10, [rdi + 0x10]",
+    "    mov r11, [rdi + 0x18]",
+    "    mov r12, [rdi + 0x20]",
+    "    mov r13, [rdi + 0x28]",
+    "    mov r14, [rdi + 0x30]",
+    "    mov r15, [rdi + 0x38]",
+    "    mov rsi, [rdi + 0x48]",
+    "    mov rbp, [rdi + 0x50]",
+    "    mov rbx, [rdi + 0x58]",
+    "    mov rdx, [rdi + 0x60]",
+    "    mov rax, [rdi + 0x68]",
+    "    cmp qword ptr [rdi + {gs}], 0",
+    "    jne 3f",
+    "    push qword ptr [rdi + 0x88]",
+    "    popfq",
+    "    mov rcx, [rdi + 0x70]",
+    "    mov rsp, [rdi + 0x78]",
+    "    mov rdi, [rdi + 0x40]",
+    "    jmp qword ptr gs:[{user_rip}]",
+    // The program has a GS of its own: an interrupt return needs nothing of ours behind it.
+    "3:  mov ecx, ss",
+    "    push rcx",
+    "    push qword ptr [rdi + 0x78]",
+    "    push qword ptr [rdi + 0x88]",
+    "    mov ecx, cs",
+    "    push rcx",
+    "    push qword ptr [rdi + 0x80]",
+    "    mov rcx, [rdi + {gs}]",
+    "    wrgsbase rcx",
+    "    mov rcx, [rdi + 0x70]",
+    "    mov rdi, [rdi + 0x40]",
+    "    iretq",
+    "adyton_left:",
+    "    ud2",
+    ".balign 64",
+    "adyton_entry:",
+    "    mov gs:[{user_sp}], rsp",
+    "    mov rsp, gs:[{context}]",
+    "    lea rsp, [rsp + {registers_end}]",
+    "    pushfq",
+    "    push rcx",
+    "    push qword ptr gs:[{user_sp}]",
+    "    push rcx",
+    "    push rax",
+    "    push rdx",
+    "    push rbx",
+    "    push rbp",
+    "    push rsi",
+    "    push rdi",
+    "    push r15",
+    "    push r14",
+    "    push r13",
+    "    push r12",
+    "    push qword ptr [rsp + 0x68]", // r11 = flags
+    "    push r10",
+    "    push r9",
+    "    push r8",
+    "    mov rdi, rsp",
+    "    mov rsp, gs:[{libos_sp}]",
+    "    test dword ptr [rdi + 0x88], 0x44500",
+    "    jz 1f",
+    "    push 2",
+    "    popfq",
+    "1:  xor eax, eax",
+    "2:  mov dword ptr gs:[{state}], 0",
+    "    movaps [rdi + {xmm} + 0x00], xmm0",
+    "    movaps [rdi + {xmm} + 0x10], xmm1",
+    "    movaps [rdi + {xmm} + 0x20], xmm2",
+    "    movaps [rdi + {xmm} + 0x30], xmm3",
+    "    movaps [rdi + {xmm} + 0x40], xmm4",
+    "    movaps [rdi + {xmm} + 0x50], xmm5",
+    "    movaps [rdi + {xmm} + 0x60], xmm6",
+    "    movaps [rdi + {xmm} + 0x70], xmm7",
+    "    movaps [rdi + {xmm} + 0x80], xmm8",
+    "    movaps [rdi + {xmm} + 0x90], xmm9",
+    "    movaps [rdi + {xmm} + 0xa0], xmm10",
+    "    movaps [rdi + {xmm} + 0xb0], xmm11",
+    "    movaps [rdi + {xmm} + 0xc0], xmm12",
+    "    movaps [rdi + {xmm} + 0xd0], xmm13",
+    "    movaps [rdi + {xmm} + 0xe0], xmm14",
+    "    movaps [rdi + {xmm} + 0xf0], xmm15",
+    "    pop r15",
+    "    pop r14",
+    "    pop r13",
+    "    pop r12",
+    "    pop rbp",
+    "    pop rbx",
+    "    ret",
+    // A trap in user code: the exception entry saved the general registers and set rsp.
+    "adyton_trapped:",
+    "    mov rdi, gs:[{context}]",
+    "    mov rax, gs:[{reason}]",
+    "    jmp 2b",
+    // A kick on the way out: the context still holds everything, user vectors included.
+    "adyton_abort_exit:",
+    "    mov dword ptr gs:[{state}], 0",
+    "    mov eax, 3",
+    "    pop r15",
+    "    pop r14",
+    "    pop r13",
+    "    pop r12",
+    "    pop rbp",
+    "    pop rbx",
+    "    ret",
+    // GS is the program's: no memory of ours can be reached, so trap. rax = number, rcx = return.
+    "adyton_foreign:",
+    "    mov rcx, r11",
+    "    int3",
+    "adyton_foreign_trap:",
+    "    ud2",
+    libos_sp = const vcpu::LIBOS_SP,
+    context = const vcpu::CONTEXT,
+    user_rip = const vcpu::USER_RIP,
+    user_sp = const vcpu::USER_SP,
+    state = const vcpu::STATE,
+    reason = const vcpu::REASON,
+    xmm = const XMM,
+    gs = const GS,
+    registers_end = const REGISTERS_END,
+);

@@ -1,0 +1,150 @@
+//! The attendant's mailbox and the words that idle vCPUs sleep on.
+//!
+//! Both lie in untrusted memory. A token is only a hint to look: one that we did not hand out, or
+//! that comes twice, wakes nobody or wakes somebody early. Head and tail are read once; a distance
+//! beyond the capacity ends the enclave.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::future::Future;
+use core::pin::Pin;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::task::{Context, Poll, Waker};
+
+use abi::host::{HostCall, SIGNAL_TOKEN, mailbox};
+
+use crate::sync::Mutex;
+use crate::{boot, gate};
+
+static HEAD: Mutex<u32> = Mutex::new(0);
+static WATCHES: Mutex<BTreeMap<u64, Watched>> = Mutex::new(BTreeMap::new());
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+struct Watched {
+    fired: bool,
+    waker: Option<Waker>,
+}
+
+fn word(offset: usize) -> &'static AtomicU32 {
+    // SAFETY: the mailbox was checked to lie outside the enclave; it is never unmapped, and both
+    // sides use it atomically.
+    unsafe { &*((boot::mailbox_address() as usize + offset) as *const AtomicU32) }
+}
+
+fn long(offset: usize) -> &'static AtomicU64 {
+    // SAFETY: as in `word`.
+    unsafe { &*((boot::mailbox_address() as usize + offset) as *const AtomicU64) }
+}
+
+fn event_word(index: usize) -> &'static AtomicU32 {
+    word(mailbox::EVENTS + index.min(63) * mailbox::EVENT_STRIDE)
+}
+
+/// The event word of a vCPU: changes whenever somebody wakes it.
+pub fn event(index: usize) -> u32 {
+    event_word(index).load(Ordering::SeqCst)
+}
+
+/// Sleeps until the event word of vCPU `index` differs from `seen`, or until `deadline`.
+pub fn sleep(index: usize, seen: u32, deadline: Option<u64>) {
+    let bit = 1_u64 << (index & 63);
+    long(mailbox::IDLE).fetch_or(bit, Ordering::SeqCst);
+    if !pending() && event(index) == seen {
+        gate::wait(event_word(index), seen, deadline);
+    }
+    long(mailbox::IDLE).fetch_and(!bit, Ordering::SeqCst);
+}
+
+/// Wakes vCPU `index` if it sleeps.
+pub fn wake(index: usize) {
+    event_word(index).fetch_add(1, Ordering::SeqCst);
+    gate::wake(event_word(index), 1);
+}
+
+/// Asks for the preemption tick, or no longer.
+pub fn set_tick(on: bool) {
+    if word(mailbox::TICK).swap(u32::from(on), Ordering::SeqCst) != u32::from(on) && on {
+        gate::call(HostCall::Tick, [1, 0, 0, 0, 0]);
+    }
+}
+
+/// Whether tokens wait.
+#[inline]
+pub fn pending() -> bool {
+    word(mailbox::TAIL).load(Ordering::Acquire) != word(mailbox::HEAD).load(Ordering::Relaxed)
+}
+
+/// Takes all tokens; gives the host signals among them and whether anything was woken.
+pub fn drain() -> (Vec<u32>, bool) {
+    let mut signals = Vec::new();
+    let mut woke = false;
+    if !pending() {
+        return (signals, woke);
+    }
+    let mut head = HEAD.lock();
+    let tail = word(mailbox::TAIL).load(Ordering::Acquire);
+    if tail.wrapping_sub(*head) > mailbox::CAPACITY {
+        boot::fail(format_args!("the host broke the rules of its mailbox"));
+    }
+    while *head != tail {
+        let slot = (*head % mailbox::CAPACITY) as usize;
+        let token = long(mailbox::TOKENS + 8 * slot).load(Ordering::Relaxed);
+        *head = head.wrapping_add(1);
+        if token >= SIGNAL_TOKEN {
+            signals.push(u32::try_from(token - SIGNAL_TOKEN).unwrap_or(u32::MAX));
+            woke = true;
+        } else if let Some(watched) = WATCHES.lock().get_mut(&token) {
+            watched.fired = true;
+            woke = true;
+            if let Some(waker) = watched.waker.take() {
+                waker.wake();
+            }
+        }
+    }
+    word(mailbox::HEAD).store(*head, Ordering::Release);
+    (signals, woke)
+}
+
+/// Waits until the host says that `handle` is ready for one of `events`; a hint, to be tried.
+pub fn watch(handle: u64, events: u32) -> Watch {
+    let token = NEXT.fetch_add(1, Ordering::Relaxed);
+    Watch { handle, events, token, asked: false }
+}
+
+/// Future of [`watch`].
+pub struct Watch {
+    handle: u64,
+    events: u32,
+    token: u64,
+    asked: bool,
+}
+
+impl Future for Watch {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut watches = WATCHES.lock();
+        let watched = watches.entry(self.token).or_insert(Watched { fired: false, waker: None });
+        if watched.fired {
+            return Poll::Ready(());
+        }
+        watched.waker = Some(cx.waker().clone());
+        drop(watches);
+        if !self.asked {
+            self.asked = true;
+            let arguments = [self.handle, u64::from(self.events), self.token, 0, 0];
+            if gate::call(HostCall::Watch, arguments) != 0 {
+                // What can't be watched is always ready: a regular file.
+                return Poll::Ready(());
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        WATCHES.lock().remove(&self.token);
+    }
+}
+

@@ -1,0 +1,216 @@
+//! A client of io_uring that is safe against its host.
+//!
+//! One ring per vCPU, made by the vCPU's own host thread. The host owns what it can write: SQ head, CQ
+//! tail, flags and completions. Nothing of that is believed:
+//!
+//! 1. sizes and masks are our own, never read back; each address was checked to lie outside;
+//! 2. SQ tail and CQ head live in private memory, the shared words are written only;
+//! 3. a distance beyond a ring's size, or one that shrinks, ends the enclave;
+//! 4. a completion is copied once, then looked at;
+//! 5. its slot must be in flight with the same generation, else it is counted and dropped;
+//! 6. its result is an errno or at most what that operation asked for;
+//! 7. buffers and slots are freed by the operation's own completion only.
+//!
+//! [`layout`] has the kernel's structures, [`Client`] the rules, [`slots`] the operations in flight.
+
+pub mod layout;
+mod slots;
+#[cfg(test)]
+mod tests;
+
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU32, Ordering};
+use core::task::Waker;
+
+use abi::Untrusted;
+
+use crate::io::Bounce;
+use layout::{Completion, Submission};
+use slots::Slots;
+pub use slots::Ticket;
+
+/// Entries of the submission ring.
+pub const SUBMISSIONS: u32 = 256;
+/// Entries of the completion ring: more than can ever be in flight, so that it can't overflow.
+pub const COMPLETIONS: u32 = 1024;
+/// Operations in flight at once.
+pub const IN_FLIGHT: usize = 512;
+
+/// Where the host put the shared parts; addresses that were checked.
+#[derive(Clone, Copy, Debug)]
+pub struct Places {
+    /// SQ head, tail and flags.
+    pub sq_head: u64,
+    /// See `sq_head`.
+    pub sq_tail: u64,
+    /// See `sq_head`.
+    pub sq_flags: u64,
+    /// CQ head and tail.
+    pub cq_head: u64,
+    /// See `cq_head`.
+    pub cq_tail: u64,
+    /// The submission entries.
+    pub submissions: u64,
+    /// The completion entries.
+    pub completions: u64,
+}
+
+/// The host broke a rule that can't be a mistake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Broken(pub &'static str);
+
+/// What a ring did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Entries handed to the host.
+    pub submitted: u64,
+    /// Completions that were taken.
+    pub completed: u64,
+    /// Completions that fitted no operation.
+    pub rejected: u64,
+}
+
+/// One ring.
+pub struct Client {
+    places: Places,
+    sq_tail: u32,
+    sq_head_seen: u32,
+    cq_head: u32,
+    slots: Slots,
+    counters: Counters,
+}
+
+impl Client {
+    /// A ring at places that the caller checked.
+    ///
+    /// # Safety
+    /// Each place is aligned, mapped for as long as the client lives, and holds the kernel's structure
+    /// with [`SUBMISSIONS`] and [`COMPLETIONS`] entries; none lies in the enclave.
+    pub unsafe fn new(places: Places) -> Self {
+        Self {
+            places,
+            sq_tail: 0,
+            sq_head_seen: 0,
+            cq_head: 0,
+            slots: Slots::new(IN_FLIGHT),
+            counters: Counters::default(),
+        }
+    }
+
+    /// What it did so far.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Operations that wait for their completion.
+    pub fn in_flight(&self) -> usize {
+        self.slots.in_flight()
+    }
+
+    /// Entries that the host has not been told of by an enter yet, as far as the shared head says.
+    ///
+    /// # Errors
+    /// [`Broken`] when the host's head makes no sense.
+    pub fn unsubmitted(&mut self) -> Result<u32, Broken> {
+        let head = self.word(self.places.sq_head).load(Ordering::Acquire);
+        let waiting = self.sq_tail.wrapping_sub(head);
+        let before = self.sq_tail.wrapping_sub(self.sq_head_seen);
+        if waiting > before {
+            return Err(Broken("the submission head went back or too far"));
+        }
+        self.sq_head_seen = head;
+        Ok(waiting)
+    }
+
+    /// Whether completions, or work that makes some, wait in the host.
+    pub fn has_news(&self) -> bool {
+        let flags = self.word(self.places.sq_flags).load(Ordering::Relaxed);
+        self.word(self.places.cq_tail).load(Ordering::Relaxed) != self.cq_head
+            || flags & layout::SQ_TASKRUN != 0
+    }
+
+    /// Queues an operation of at most `most` result bytes; `None` when no slot or entry is free, and
+    /// the caller has to wait.
+    ///
+    /// # Errors
+    /// [`Broken`].
+    pub fn submit(
+        &mut self,
+        submission: Submission,
+        most: usize,
+        bounce: Option<Bounce>,
+    ) -> Result<Result<Ticket, Option<Bounce>>, Broken> {
+        if self.unsubmitted()? >= SUBMISSIONS {
+            return Ok(Err(bounce));
+        }
+        let ticket = match self.slots.take(most, bounce) {
+            Ok(ticket) => ticket,
+            Err(bounce) => return Ok(Err(bounce)),
+        };
+        self.push(Submission { user_data: ticket.user_data(), ..submission });
+        Ok(Ok(ticket))
+    }
+
+    /// Asks the host to end an operation early. Its slot stays taken until its own completion comes.
+    ///
+    /// # Errors
+    /// [`Broken`].
+    pub fn cancel(&mut self, ticket: Ticket) -> Result<(), Broken> {
+        if self.slots.abandon(ticket) && self.unsubmitted()? < SUBMISSIONS {
+            self.push(Submission::cancel(ticket.user_data()));
+        }
+        Ok(())
+    }
+
+    /// The result of an operation, if it is there; otherwise `waker` is woken when it is.
+    pub fn poll(&mut self, ticket: Ticket, waker: &Waker) -> Option<(Untrusted<i64>, Option<Bounce>)> {
+        self.slots.poll(ticket, waker)
+    }
+
+    /// Takes all completions that are there; gives whom to wake.
+    ///
+    /// # Errors
+    /// [`Broken`] when the tail is out of range.
+    pub fn reap(&mut self) -> Result<Vec<Waker>, Broken> {
+        let tail = self.word(self.places.cq_tail).load(Ordering::Acquire);
+        if tail.wrapping_sub(self.cq_head) > COMPLETIONS {
+            return Err(Broken("the completion tail is out of range"));
+        }
+        let mut woken = Vec::new();
+        while self.cq_head != tail {
+            let completion = self.completion(self.cq_head % COMPLETIONS);
+            self.cq_head = self.cq_head.wrapping_add(1);
+            match self.slots.complete(completion) {
+                slots::Done::Woken(waker) => {
+                    self.counters.completed += 1;
+                    woken.extend(waker);
+                }
+                slots::Done::Ignored => {}
+                slots::Done::Rejected => self.counters.rejected += 1,
+            }
+        }
+        self.word(self.places.cq_head).store(self.cq_head, Ordering::Release);
+        Ok(woken)
+    }
+
+    fn push(&mut self, submission: Submission) {
+        let index = u64::from(self.sq_tail % SUBMISSIONS);
+        let at = self.places.submissions + index * size_of::<Submission>() as u64;
+        // SAFETY: the index is below SUBMISSIONS, as the modulus says; the place is the constructor's.
+        unsafe { (at as *mut Submission).write_volatile(submission) };
+        self.sq_tail = self.sq_tail.wrapping_add(1);
+        self.word(self.places.sq_tail).store(self.sq_tail, Ordering::Release);
+        self.counters.submitted += 1;
+    }
+
+    fn completion(&self, index: u32) -> Completion {
+        let at = self.places.completions + u64::from(index) * size_of::<Completion>() as u64;
+        // SAFETY: the index is below COMPLETIONS by the caller's modulus; one copy, then checked.
+        unsafe { (at as *const Completion).read_volatile() }
+    }
+
+    fn word(&self, at: u64) -> &AtomicU32 {
+        // SAFETY: a word of the constructor's places.
+        unsafe { &*(at as *const AtomicU32) }
+    }
+}

@@ -1,0 +1,196 @@
+//! The attendant: one thread that watches what may become ready, the host's signals and the tick.
+//!
+//! What it sees it puts into the mailbox as tokens, and wakes or kicks a vCPU. It never enters.
+
+use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
+
+use abi::host::{SIGNAL_TOKEN, mailbox};
+
+use crate::plan::Plan;
+use crate::space::Space;
+use crate::{Outcome, handles, sys, vcpu};
+
+/// The preemption tick.
+const TICK_MS: i32 = 4;
+/// Ticks without need after which the attendant sleeps again.
+const TICKS_KEPT: u32 = 250;
+/// Token of the attendant's own eventfd in the epoll set.
+const OWN: u64 = u64::MAX;
+/// Token of the signal descriptor in the epoll set.
+const SIGNALS: u64 = u64::MAX - 1;
+/// Host signals that go to the program.
+const FORWARDED: [i32; 9] = [
+    libc::SIGINT,
+    libc::SIGTERM,
+    libc::SIGHUP,
+    libc::SIGQUIT,
+    libc::SIGUSR1,
+    libc::SIGUSR2,
+    libc::SIGWINCH,
+    libc::SIGTSTP,
+    libc::SIGCONT,
+];
+
+static EPOLL: AtomicI32 = AtomicI32::new(-1);
+static EVENT: AtomicI32 = AtomicI32::new(-1);
+static MAILBOX: AtomicU64 = AtomicU64::new(0);
+static VCPUS: AtomicU32 = AtomicU32::new(1);
+
+/// Starts the thread.
+pub(crate) fn start(plan: &Plan, space: &Space) -> Outcome<()> {
+    MAILBOX.store(space.mailbox, Ordering::Relaxed);
+    VCPUS.store(plan.header.vcpus, Ordering::Relaxed);
+    // SAFETY: makes descriptors.
+    let epoll = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
+    // SAFETY: makes a descriptor.
+    let event = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
+    let signals = signal_descriptor();
+    if epoll < 0 || event < 0 || signals < 0 {
+        return Err("can't make the attendant's descriptors; see `ulimit -n`".to_owned());
+    }
+    EPOLL.store(epoll, Ordering::Release);
+    EVENT.store(event, Ordering::Release);
+    add(event, libc::EPOLLIN as u32, OWN);
+    add(signals, libc::EPOLLIN as u32, SIGNALS);
+    std::thread::Builder::new()
+        .name("attendant".to_owned())
+        .stack_size(128 << 10)
+        .spawn(move || attend(epoll, event, signals))
+        .map_err(|error| format!("can't start the attendant: {error}; see `ulimit -u`"))?;
+    Ok(())
+}
+
+fn signal_descriptor() -> RawFd {
+    let mask = FORWARDED.iter().fold(0_u64, |mask, signal| mask | 1 << (signal - 1));
+    let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
+    // SAFETY: a mask of 8 bytes.
+    let fd = unsafe { libc::syscall(libc::SYS_signalfd4, -1, &raw const mask, 8, flags) };
+    i32::try_from(fd).unwrap_or(-1)
+}
+
+fn add(fd: RawFd, events: u32, token: u64) {
+    let mut event = libc::epoll_event { events, u64: token };
+    let epoll = EPOLL.load(Ordering::Relaxed);
+    // SAFETY: descriptors and an event of ours.
+    unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, fd, &raw mut event) };
+}
+
+/// Watches a handle once. 0, or 1 when it can't be watched because it is always ready. Called on a
+/// vCPU's thread.
+pub(crate) fn watch(handle: u64, events: u32, token: u64) -> i64 {
+    let Some(fd) = handles::descriptor(handle) else { return -i64::from(libc::EBADF) };
+    let event = libc::epoll_event { events: events | libc::EPOLLONESHOT as u32, u64: token };
+    let control = |operation: i32| {
+        let epoll = EPOLL.load(Ordering::Relaxed) as u64;
+        // SAFETY: descriptors and an event of ours.
+        unsafe {
+            let event = (&raw const event) as u64;
+            sys::call4(libc::SYS_epoll_ctl, epoll, operation as u64, fd as u64, event)
+        }
+    };
+    let mut result = control(libc::EPOLL_CTL_MOD);
+    if result == -i64::from(libc::ENOENT) {
+        result = control(libc::EPOLL_CTL_ADD);
+    }
+    if result == -i64::from(libc::EPERM) { 1 } else { result }
+}
+
+/// Wakes the attendant, which then looks whether ticks are wanted. Called on a vCPU's thread.
+pub(crate) fn tick() -> i64 {
+    let one = 1_u64;
+    let event = EVENT.load(Ordering::Relaxed) as u64;
+    // SAFETY: eight bytes of ours.
+    unsafe { sys::call4(libc::SYS_write, event, (&raw const one) as u64, 8, 0) }
+}
+
+fn word(offset: usize) -> &'static AtomicU32 {
+    // SAFETY: the mailbox stays mapped and is used atomically on both sides.
+    unsafe { &*((MAILBOX.load(Ordering::Relaxed) as usize + offset) as *const AtomicU32) }
+}
+
+fn long(offset: usize) -> &'static AtomicU64 {
+    // SAFETY: as in `word`.
+    unsafe { &*((MAILBOX.load(Ordering::Relaxed) as usize + offset) as *const AtomicU64) }
+}
+
+fn attend(epoll: RawFd, event: RawFd, signals: RawFd) {
+    let mut ready = [libc::epoll_event { events: 0, u64: 0 }; 64];
+    let mut spare = 0_u32;
+    loop {
+        let wanted = word(mailbox::TICK).load(Ordering::SeqCst) != 0;
+        spare = if wanted { TICKS_KEPT } else { spare.saturating_sub(1) };
+        let timeout = if spare > 0 { TICK_MS } else { -1 };
+        // SAFETY: room for 64 events.
+        let count = unsafe { libc::epoll_wait(epoll, ready.as_mut_ptr(), 64, timeout) };
+        if count <= 0 {
+            if count == 0 && word(mailbox::TICK).load(Ordering::SeqCst) != 0 {
+                tick_all();
+            }
+            continue;
+        }
+        for item in &ready[..count.unsigned_abs() as usize] {
+            match item.u64 {
+                OWN => {
+                    let mut count = 0_u64;
+                    // SAFETY: eight bytes of ours.
+                    unsafe { libc::read(event, (&raw mut count).cast(), 8) };
+                }
+                SIGNALS => take_signals(signals),
+                token => post(token),
+            }
+        }
+    }
+}
+
+fn tick_all() {
+    let idle = long(mailbox::IDLE).load(Ordering::SeqCst);
+    for index in 0..u64::from(VCPUS.load(Ordering::Relaxed)) {
+        if idle >> index & 1 == 0 {
+            vcpu::interrupt(index);
+        }
+    }
+}
+
+fn take_signals(fd: RawFd) {
+    loop {
+        let mut info = [0_u32; 32];
+        // SAFETY: 128 bytes of ours, the size of a signalfd_siginfo.
+        let got = unsafe { libc::read(fd, info.as_mut_ptr().cast(), 128) };
+        if got != 128 {
+            return;
+        }
+        post(SIGNAL_TOKEN + u64::from(info[0]));
+        if info[0] == libc::SIGTSTP.unsigned_abs() {
+            // SAFETY: stops this process, as the terminal asked.
+            unsafe { libc::raise(libc::SIGSTOP) };
+        }
+    }
+}
+
+/// Puts a token into the mailbox, and sees to it that a vCPU looks.
+fn post(token: u64) {
+    let tail = word(mailbox::TAIL).load(Ordering::Relaxed);
+    while tail.wrapping_sub(word(mailbox::HEAD).load(Ordering::Acquire)) >= mailbox::CAPACITY {
+        notify();
+        std::thread::sleep(std::time::Duration::from_micros(100));
+    }
+    let slot = (tail % mailbox::CAPACITY) as usize;
+    long(mailbox::TOKENS + 8 * slot).store(token, Ordering::Relaxed);
+    word(mailbox::TAIL).store(tail.wrapping_add(1), Ordering::SeqCst);
+    notify();
+}
+
+/// Wakes an idle vCPU, or kicks the first one.
+fn notify() {
+    let idle = long(mailbox::IDLE).load(Ordering::SeqCst);
+    if idle == 0 {
+        vcpu::interrupt(0);
+        return;
+    }
+    let index = idle.trailing_zeros() as usize;
+    let event = word(mailbox::EVENTS + index * mailbox::EVENT_STRIDE);
+    event.fetch_add(1, Ordering::SeqCst);
+    // SAFETY: a futex wake on a word of shared memory.
+    unsafe { libc::syscall(libc::SYS_futex, event.as_ptr(), libc::FUTEX_WAKE, 1) };
+}

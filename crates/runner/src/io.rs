@@ -1,0 +1,392 @@
+//! Typed I/O operations, carried out at once. Called on a vCPU's thread: raw system calls only.
+
+use std::mem::MaybeUninit;
+use std::os::fd::RawFd;
+
+use abi::io::{APPEND, Code, Entry, Operation, STREAM, Stat, open};
+
+use crate::{handles, host, sys};
+
+const EBADF: i64 = -(libc::EBADF as i64);
+const EINVAL: i64 = -(libc::EINVAL as i64);
+const EFAULT: i64 = -(libc::EFAULT as i64);
+/// Longest path, with its NUL.
+const PATH: usize = 4096;
+/// Bytes of raw directory entries read at once.
+const LIST: usize = 32 << 10;
+
+/// A path with its NUL, on this stack.
+struct Path(MaybeUninit<[u8; PATH]>);
+
+impl Path {
+    /// Copies `len` bytes from `address` and ends them with a NUL.
+    fn copy(address: u64, len: u32) -> Option<Self> {
+        let mut path = Self(MaybeUninit::uninit());
+        if len as usize >= PATH {
+            return None;
+        }
+        let to = path.0.as_mut_ptr().cast::<u8>();
+        // SAFETY: shorter than the array; the source was checked by the caller.
+        unsafe { sys::copy(to, address as *const u8, len as usize) };
+        // SAFETY: as above.
+        unsafe { to.add(len as usize).write(0) };
+        Some(path)
+    }
+
+    fn address(&self) -> u64 {
+        self.0.as_ptr() as u64
+    }
+}
+
+/// One operation with its buffer checked.
+struct Request {
+    operation: Operation,
+    fd: RawFd,
+    buffer: u64,
+}
+
+/// Carries out the operation at an address of untrusted memory.
+pub(crate) fn perform(address: u64) -> i64 {
+    // SAFETY: the enclave passes the address of a bounce buffer.
+    let operation = unsafe { (address as *const Operation).read() };
+    let Some(buffer) = host::bounce(operation.buffer, operation.len.into()) else { return EFAULT };
+    if operation.code == Code::Close as u32 {
+        return handles::close(operation.handle);
+    }
+    if operation.code == Code::Nothing as u32 {
+        return 0;
+    }
+    let Some(fd) = handles::descriptor(operation.handle) else { return EBADF };
+    if operation.path_len > operation.len {
+        return EINVAL;
+    }
+    Request { operation, fd, buffer }.carry_out()
+}
+
+impl Request {
+    fn carry_out(&self) -> i64 {
+        const OPEN: u32 = Code::Open as u32;
+        const READ: u32 = Code::Read as u32;
+        const WRITE: u32 = Code::Write as u32;
+        const STAT: u32 = Code::Stat as u32;
+        const LIST_CODE: u32 = Code::List as u32;
+        const READ_LINK: u32 = Code::ReadLink as u32;
+        const MAKE_DIRECTORY: u32 = Code::MakeDirectory as u32;
+        const REMOVE: u32 = Code::Remove as u32;
+        const RENAME: u32 = Code::Rename as u32;
+        const SYMBOLIC_LINK: u32 = Code::SymbolicLink as u32;
+        const LINK: u32 = Code::Link as u32;
+        const TRUNCATE: u32 = Code::Truncate as u32;
+        const SYNC: u32 = Code::Sync as u32;
+        const SET_MODE: u32 = Code::SetMode as u32;
+        const SET_TIMES: u32 = Code::SetTimes as u32;
+        const POLL: u32 = Code::Poll as u32;
+        const GET_TERMINAL: u32 = Code::GetTerminal as u32;
+        const SET_TERMINAL: u32 = Code::SetTerminal as u32;
+        const GET_WINDOW: u32 = Code::GetWindow as u32;
+        let fd = self.fd as u64;
+        match self.operation.code {
+            OPEN => self.open(),
+            READ => self.read(),
+            WRITE => self.write(),
+            STAT => self.stat(),
+            LIST_CODE => self.list(),
+            READ_LINK => self.read_link(),
+            MAKE_DIRECTORY => self.with_path(|path| {
+                [libc::SYS_mkdirat as u64, fd, path, self.operation.mode.into(), 0]
+            }),
+            REMOVE => self.with_path(|path| {
+                let flags = if self.operation.flags & 1 != 0 { libc::AT_REMOVEDIR } else { 0 };
+                [libc::SYS_unlinkat as u64, fd, path, flags as u64, 0]
+            }),
+            RENAME => self.two_paths(libc::SYS_renameat),
+            LINK => self.two_paths(libc::SYS_linkat),
+            SYMBOLIC_LINK => self.symbolic_link(),
+            TRUNCATE => self.plain(libc::SYS_ftruncate, self.operation.offset),
+            SYNC if self.operation.flags & 1 != 0 => self.plain(libc::SYS_fdatasync, 0),
+            SYNC => self.plain(libc::SYS_fsync, 0),
+            SET_MODE => self.with_path(|path| {
+                [libc::SYS_fchmodat as u64, fd, path, self.operation.mode.into(), 0]
+            }),
+            SET_TIMES => self.set_times(),
+            POLL => self.poll(),
+            GET_TERMINAL => self.control(libc::TCGETS, 36),
+            SET_TERMINAL => self.control(libc::TCSETS + u64::from(self.operation.flags.min(2)), 36),
+            GET_WINDOW => self.control(libc::TIOCGWINSZ, 8),
+            _ => EINVAL,
+        }
+    }
+
+    fn plain(&self, number: i64, argument: u64) -> i64 {
+        // SAFETY: no pointers.
+        unsafe { sys::call4(number, self.fd as u64, argument, 0, 0) }
+    }
+
+    fn control(&self, request: u64, bytes: u32) -> i64 {
+        if self.operation.len < bytes {
+            return EINVAL;
+        }
+        // SAFETY: the buffer holds what the request reads or writes.
+        unsafe { sys::call4(libc::SYS_ioctl, self.fd as u64, request, self.buffer, 0) }
+    }
+
+    /// The path at the buffer's start.
+    fn path(&self) -> Option<Path> {
+        Path::copy(self.buffer, self.operation.path_len)
+    }
+
+    /// What lies behind the path: address and bytes.
+    fn behind(&self) -> (u64, u64) {
+        let path_len = u64::from(self.operation.path_len);
+        (self.buffer + path_len, u64::from(self.operation.len) - path_len)
+    }
+
+    fn with_path(&self, arguments: impl FnOnce(u64) -> [u64; 5]) -> i64 {
+        let Some(path) = self.path() else { return EINVAL };
+        let [number, a, b, c, d] = arguments(path.address());
+        // SAFETY: the path is a C string on this stack.
+        unsafe { sys::call4(number as i64, a, b, c, d) }
+    }
+
+    fn open(&self) -> i64 {
+        let flags = self.operation.flags;
+        let has = |bit: u32| flags & bit != 0;
+        let access = match (has(open::READ), has(open::WRITE)) {
+            (_, false) => libc::O_RDONLY,
+            (false, true) => libc::O_WRONLY,
+            (true, true) => libc::O_RDWR,
+        };
+        let mut raw = access | libc::O_CLOEXEC | libc::O_NOFOLLOW | libc::O_NOCTTY | libc::O_NONBLOCK;
+        for (bit, value) in [
+            (open::CREATE, libc::O_CREAT),
+            (open::EXCLUSIVE, libc::O_EXCL),
+            (open::TRUNCATE, libc::O_TRUNC),
+            (open::DIRECTORY, libc::O_DIRECTORY),
+        ] {
+            if has(bit) {
+                raw |= value;
+            }
+        }
+        let Some(path) = self.path() else { return EINVAL };
+        if self.operation.path_len == 0 {
+            return self.reopen(raw);
+        }
+        let open = |raw: i32| {
+            let mode = u64::from(self.operation.mode);
+            // SAFETY: the path is a C string on this stack.
+            unsafe { sys::call4(libc::SYS_openat, self.fd as u64, path.address(), raw as u64, mode) }
+        };
+        let mut fd = open(raw);
+        if fd == -i64::from(libc::EACCES) && has(open::DIRECTORY) {
+            // A directory that may be searched but not listed.
+            fd = open(libc::O_PATH | libc::O_CLOEXEC | libc::O_NOFOLLOW | libc::O_DIRECTORY);
+        }
+        Self::handle(fd)
+    }
+
+    /// Opens what the handle itself is (a root that is a file).
+    fn reopen(&self, raw: i32) -> i64 {
+        let mut text = *b"/proc/self/fd/\0\0\0\0\0\0\0\0\0\0\0\0";
+        let mut digits = 0;
+        let mut rest = self.fd.unsigned_abs();
+        while digits == 0 || rest > 0 {
+            rest /= 10;
+            digits += 1;
+        }
+        rest = self.fd.unsigned_abs();
+        for place in (0..digits).rev() {
+            text[14 + place] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        let raw = raw & !libc::O_NOFOLLOW;
+        let at = libc::AT_FDCWD as u64;
+        // SAFETY: the path is a C string on this stack.
+        let fd = unsafe { sys::call4(libc::SYS_openat, at, text.as_ptr() as u64, raw as u64, 0) };
+        Self::handle(fd)
+    }
+
+    fn handle(fd: i64) -> i64 {
+        let Ok(fd) = RawFd::try_from(fd) else { return EINVAL };
+        if fd < 0 {
+            return fd.into();
+        }
+        if let Some(handle) = handles::insert(fd) {
+            return handle as i64;
+        }
+        // SAFETY: nobody has seen the descriptor.
+        unsafe { sys::call4(libc::SYS_close, fd as u64, 0, 0, 0) };
+        -i64::from(libc::ENFILE)
+    }
+
+    fn read(&self) -> i64 {
+        let (fd, len) = (self.fd as u64, u64::from(self.operation.len));
+        let (number, offset) = match self.operation.offset {
+            STREAM => (libc::SYS_read, 0),
+            offset => (libc::SYS_pread64, offset),
+        };
+        // SAFETY: the buffer has `len` bytes.
+        unsafe { sys::call4(number, fd, self.buffer, len, offset) }
+    }
+
+    fn write(&self) -> i64 {
+        let (fd, len) = (self.fd as u64, u64::from(self.operation.len));
+        match self.operation.offset {
+            // SAFETY: the buffer has `len` bytes.
+            STREAM => unsafe { sys::call4(libc::SYS_write, fd, self.buffer, len, 0) },
+            APPEND => {
+                let vector = [self.buffer, len];
+                let arguments =
+                    [fd, (&raw const vector) as u64, 1, u64::MAX, u64::MAX, libc::RWF_APPEND as u64];
+                // SAFETY: one buffer of `len` bytes.
+                unsafe { sys::call(libc::SYS_pwritev2, arguments) }
+            }
+            // SAFETY: the buffer has `len` bytes.
+            offset => unsafe { sys::call4(libc::SYS_pwrite64, fd, self.buffer, len, offset) },
+        }
+    }
+
+    fn stat(&self) -> i64 {
+        let (out, room) = self.behind();
+        let Some(path) = self.path().filter(|_| room >= size_of::<Stat>() as u64) else {
+            return EINVAL;
+        };
+        let mut raw = MaybeUninit::<libc::statx>::uninit();
+        let empty = if self.operation.path_len == 0 { libc::AT_EMPTY_PATH } else { 0 };
+        let flags = (libc::AT_SYMLINK_NOFOLLOW | libc::AT_NO_AUTOMOUNT | empty) as u64;
+        let mask = u64::from(libc::STATX_BASIC_STATS);
+        let arguments =
+            [self.fd as u64, path.address(), flags, mask, raw.as_mut_ptr() as u64, 0];
+        // SAFETY: a path and a statx on this stack.
+        let result = unsafe { sys::call(libc::SYS_statx, arguments) };
+        if result != 0 {
+            return result;
+        }
+        // SAFETY: the kernel filled it in.
+        let raw = unsafe { raw.assume_init_ref() };
+        let time = |at: &libc::statx_timestamp| at.tv_sec * 1_000_000_000 + i64::from(at.tv_nsec);
+        let device = |major: u32, minor: u32| libc::makedev(major, minor);
+        let stat = Stat {
+            mode: raw.stx_mode.into(),
+            links: raw.stx_nlink,
+            uid: raw.stx_uid,
+            gid: raw.stx_gid,
+            inode: raw.stx_ino,
+            device: device(raw.stx_dev_major, raw.stx_dev_minor),
+            rdev: device(raw.stx_rdev_major, raw.stx_rdev_minor),
+            size: raw.stx_size,
+            blocks: raw.stx_blocks,
+            accessed: time(&raw.stx_atime),
+            modified: time(&raw.stx_mtime),
+            changed: time(&raw.stx_ctime),
+        };
+        // SAFETY: room for it behind the path.
+        unsafe { sys::copy(out as *mut u8, (&raw const stat).cast(), size_of::<Stat>()) };
+        0
+    }
+
+    fn list(&self) -> i64 {
+        let fd = self.fd as u64;
+        let offset = self.operation.offset;
+        // SAFETY: no pointers.
+        let at = unsafe { sys::call4(libc::SYS_lseek, fd, offset, libc::SEEK_SET as u64, 0) };
+        if at < 0 {
+            return at;
+        }
+        let mut raw = MaybeUninit::<[u64; LIST / 8]>::uninit();
+        let start = raw.as_mut_ptr() as u64;
+        // Each entry grows by at most 8 bytes, so half of the room always suffices.
+        let wanted = (u64::from(self.operation.len) / 2).min(LIST as u64);
+        // SAFETY: the array has LIST bytes.
+        let got = unsafe { sys::call4(libc::SYS_getdents64, fd, start, wanted, 0) };
+        if got <= 0 {
+            return got;
+        }
+        let (mut from, mut to) = (start, self.buffer);
+        while from < start + got.unsigned_abs() {
+            from += Self::convert(from, &mut to);
+        }
+        (to - self.buffer) as i64
+    }
+
+    /// Converts one `linux_dirent64`; gives its length.
+    fn convert(from: u64, to: &mut u64) -> u64 {
+        const NAME: u64 = 19;
+        // SAFETY: the kernel wrote a whole entry here.
+        let inode = unsafe { (from as *const u64).read() };
+        // SAFETY: as above.
+        let next = unsafe { ((from + 8) as *const u64).read() };
+        // SAFETY: as above.
+        let len = unsafe { ((from + 16) as *const u16).read() };
+        // SAFETY: as above.
+        let kind = unsafe { ((from + 18) as *const u8).read() };
+        let mut name_len = 0_u64;
+        // SAFETY: the name ends with a NUL inside the entry.
+        while unsafe { ((from + NAME + name_len) as *const u8).read() } != 0 {
+            name_len += 1;
+        }
+        let entry = Entry { next, inode, kind: kind.into(), name_len: name_len as u32 };
+        let head = size_of::<Entry>() as u64;
+        // SAFETY: the caller left room.
+        unsafe { (*to as *mut Entry).write_unaligned(entry) };
+        // SAFETY: as above.
+        unsafe { sys::copy((*to + head) as *mut u8, (from + NAME) as *const u8, name_len as usize) };
+        *to += head + name_len.next_multiple_of(8);
+        len.into()
+    }
+
+    fn read_link(&self) -> i64 {
+        let (out, room) = self.behind();
+        self.with_path(|path| [libc::SYS_readlinkat as u64, self.fd as u64, path, out, room])
+    }
+
+    fn two_paths(&self, number: i64) -> i64 {
+        let Some(second_fd) = handles::descriptor(self.operation.offset) else { return EBADF };
+        let (second, len) = self.behind();
+        let second = u32::try_from(len).ok().and_then(|len| Path::copy(second, len));
+        let (Some(first), Some(second)) = (self.path(), second) else { return EINVAL };
+        // SAFETY: two C strings on this stack.
+        unsafe {
+            sys::call4(number, self.fd as u64, first.address(), second_fd as u64, second.address())
+        }
+    }
+
+    fn symbolic_link(&self) -> i64 {
+        let (target, len) = self.behind();
+        let target = u32::try_from(len).ok().and_then(|len| Path::copy(target, len));
+        let (Some(path), Some(target)) = (self.path(), target) else { return EINVAL };
+        // SAFETY: two C strings on this stack.
+        unsafe {
+            let fd = self.fd as u64;
+            sys::call4(libc::SYS_symlinkat, target.address(), fd, path.address(), 0)
+        }
+    }
+
+    fn set_times(&self) -> i64 {
+        let (times, room) = self.behind();
+        let Some(path) = self.path().filter(|_| room >= 16) else { return EINVAL };
+        let mut pairs = [[0_i64; 2]; 2];
+        for (index, pair) in pairs.iter_mut().enumerate() {
+            // SAFETY: room for two words was checked.
+            let at = unsafe { ((times + 8 * index as u64) as *const i64).read_unaligned() };
+            *pair = if at == i64::MIN {
+                [0, libc::UTIME_OMIT]
+            } else {
+                [at.div_euclid(1_000_000_000), at.rem_euclid(1_000_000_000)]
+            };
+        }
+        let empty = if self.operation.path_len == 0 { libc::AT_EMPTY_PATH } else { 0 };
+        let flags = (libc::AT_SYMLINK_NOFOLLOW | empty) as u64;
+        let pairs = (&raw const pairs) as u64;
+        // SAFETY: a path and two timespecs on this stack.
+        unsafe { sys::call4(libc::SYS_utimensat, self.fd as u64, path.address(), pairs, flags) }
+    }
+
+    fn poll(&self) -> i64 {
+        let mut item =
+            libc::pollfd { fd: self.fd, events: (self.operation.flags & 0x7fff) as i16, revents: 0 };
+        // SAFETY: one pollfd on this stack.
+        let result =
+            unsafe { sys::call4(libc::SYS_poll, (&raw mut item) as u64, 1, 0, 0) };
+        if result < 0 { result } else { i64::from(item.revents.cast_unsigned()) }
+    }
+}

@@ -1,0 +1,66 @@
+//! The runner: the host process around one enclave.
+//!
+//! Untrusted, and it decides nothing: it maps exactly what the plan says ([`space`]), enters the
+//! enclave on P threads ([`vcpu`]), turns host signals into entries ([`signals`]), carries out host
+//! calls ([`host`], [`io`]) and watches what may become ready ([`attendant`]).
+//!
+//! While a vCPU thread is inside, FS belongs to the program. Whatever runs on such a thread after
+//! its start uses raw system calls ([`sys`]), no libc, no locks of libc, no thread-local storage, and
+//! leaves the vector registers alone.
+
+mod attendant;
+mod handles;
+mod host;
+mod io;
+mod plan;
+mod signals;
+mod space;
+mod sys;
+mod vcpu;
+
+use std::process::ExitCode;
+
+// libc's own versions use the vector registers, which belong to the program.
+core::arch::global_asm!(include_str!("../../abi/asm/memory.s"));
+
+/// What a start can fail with: one line for the person.
+type Outcome<T> = Result<T, String>;
+
+/// Exit code of Adyton's own failures.
+const FAILED: u8 = 125;
+
+fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(|info| {
+        eprintln!("adyton: the runner stopped: {info}");
+        std::process::exit(i32::from(FAILED));
+    }));
+    match start() {
+        Ok(never) => match never {},
+        Err(line) => {
+            eprintln!("adyton: {line}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn start() -> Outcome<std::convert::Infallible> {
+    let clock = vcpu::Calibration::begin();
+    let inherited = signals::inherited();
+    let plan = plan::Plan::read(plan_descriptor()?)?;
+    signals::block_all();
+    plan.close_others()?;
+    handles::register_streams();
+    handles::register_roots(&plan)?;
+    let space = space::Space::map(&plan, &inherited)?;
+    host::init(&plan, &space);
+    signals::install()?;
+    attendant::start(&plan, &space)?;
+    vcpu::enter_all(&plan, &space, clock)
+}
+
+fn plan_descriptor() -> Outcome<i32> {
+    let argument = std::env::args().nth(1);
+    argument
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| "usage: adyton-runner PLAN_DESCRIPTOR (started by `adyton run`)".to_owned())
+}

@@ -1,0 +1,106 @@
+//! Carrying writes to a writable backing.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use abi::errno::Result;
+use platform::arena::{Extent, PAGE};
+
+use super::write::add_range;
+use super::{PAGE_BYTES, Pages, State, bytes_until};
+
+/// The most bytes that are written to the backing at once.
+const MOST: usize = 256 << 10;
+
+impl Pages {
+    /// Carries what was written to the backing; nothing where that is not writable.
+    ///
+    /// With `exposed` also the pages that mappings may have changed (msync(2), fsync(2)).
+    ///
+    /// # Errors
+    /// The backing's; what was not carried is tried again at the next flush.
+    pub async fn flush(&self, exposed: bool) -> Result<()> {
+        let Some(backing) = self.backing.as_ref().filter(|backing| backing.writable()) else {
+            return Ok(());
+        };
+        let mut ranges = {
+            let mut state = self.state.lock();
+            if exposed {
+                let size = self.size();
+                state.expose_pending(size);
+            }
+            core::mem::take(&mut state.pending)
+        };
+        while let Some(range) = ranges.pop() {
+            let mut at = range.start;
+            while at < range.end {
+                let next = self.state.lock().piece(at, range.end);
+                let Some((extent, from, len)) = next else { break };
+                if let Err(error) = backing.write(at, &extent, from, len).await {
+                    ranges.push(at..range.end);
+                    self.state.lock().pending.append(&mut ranges);
+                    return Err(error);
+                }
+                drop(extent);
+                self.state.lock().carried(at..at + len as u64);
+                at += len as u64;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    /// Adds the pages that a mapping may have changed to what must be written.
+    fn expose_pending(&mut self, size: u64) {
+        let mut exposed = Vec::new();
+        for chunk in self.chunks.touching_mut(0..u64::MAX) {
+            if chunk.exposed.is_empty() {
+                continue;
+            }
+            let still_mapped = chunk.in_use();
+            for page in chunk.start..chunk.end() {
+                let index = chunk.index(page);
+                if chunk.exposed.get(index) {
+                    let start = page * PAGE_BYTES;
+                    let end = (start + PAGE_BYTES).min(size);
+                    if start < end {
+                        add_range(&mut exposed, start..end);
+                    }
+                    chunk.exposed.set(index, still_mapped);
+                }
+            }
+        }
+        for range in exposed {
+            add_range(&mut self.pending, range);
+        }
+    }
+
+    /// The frames of the next bytes of a range, `None` when they are gone.
+    fn piece(&self, at: u64, end: u64) -> Option<(Arc<Extent>, usize, usize)> {
+        let chunk = self.chunks.find(at / PAGE_BYTES)?;
+        let from = usize::try_from(at - chunk.start * PAGE_BYTES).ok()?;
+        let len = bytes_until(at, chunk.end()).min(usize::try_from(end - at).ok()?).min(MOST);
+        Some((Arc::clone(&chunk.extent), from, len))
+    }
+
+    /// The backing has these bytes now.
+    fn carried(&mut self, bytes: Range<u64>) {
+        self.backed = self.backed.max(bytes.end);
+        let pages = bytes.start / PAGE_BYTES..bytes.end.div_ceil(PAGE_BYTES);
+        let Self { chunks, pending, .. } = self;
+        for chunk in chunks.touching_mut(pages.clone()) {
+            for page in pages.start.max(chunk.start)..pages.end.min(chunk.end()) {
+                let index = chunk.index(page);
+                let start = page * PAGE_BYTES;
+                let newer = pending
+                    .iter()
+                    .any(|range| range.start < start + PAGE as u64 && start < range.end);
+                if !newer && !chunk.exposed.get(index) {
+                    chunk.dirty.set(index, false);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Files as Linux has them: objects, open descriptions, names, mounts, and the file systems.
+//!
+//! Trusted. Knows neither processes nor user memory: it is handed credentials, and sinks and sources
+//! of bytes. Every operation is an attempt that finishes at once or says what it waits for
+//! ([`object::Stop`]); who calls decides whether to wait.
+//!
+//! - [`object`]: what can be opened, and [`object::OpenFile`], the open file description.
+//! - [`descriptor`]: the table of descriptors; [`lock`]: advisory locks; [`credentials`]: who asks.
+//! - [`node`], [`dentry`], [`mount`]: inodes, their names, the tree of mounts.
+//! - [`path`], [`names`]: the walk over names; making, moving and removing them.
+//! - file systems: [`tree`] (memory, over an optional lower layer), [`host`] (the host's files).
+//! - objects without names: [`pipe`], [`eventfd`], [`epoll`], [`timerfd`], [`socketpair`], [`stream`] (terminal and
+//!   standard streams of the host), [`device`].
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::cast_possible_truncation, clippy::cast_sign_loss)
+)]
+
+extern crate alloc;
+
+pub mod anonymous;
+pub mod credentials;
+pub mod dentry;
+pub mod descriptor;
+pub mod device;
+pub mod epoll;
+pub mod eventfd;
+pub mod lock;
+pub mod mount;
+pub mod node;
+pub mod host;
+pub mod object;
+pub mod path;
+pub mod pipe;
+pub mod socketpair;
+pub mod stream;
+#[cfg(test)]
+mod testing;
+pub mod timerfd;
+pub mod tree;

@@ -1,0 +1,337 @@
+//! What can be opened, and the open file description.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use core::any::Any;
+use core::future::Future;
+use core::pin::Pin;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use abi::Errno;
+use abi::errno::{Error, Result};
+use executor::wait_queue::WaitQueue;
+use platform::sync::Mutex;
+use platform::user::{Sink, Source};
+
+/// A future behind a pointer, for the slow paths.
+pub type Waiting<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+bitflags::bitflags! {
+    /// Readiness, with the bits of poll(2).
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Events: u32 {
+        /// Something can be read, or the end was reached.
+        const IN = 0x1;
+        /// Urgent data.
+        const PRI = 0x2;
+        /// Something can be written.
+        const OUT = 0x4;
+        /// An error is pending.
+        const ERR = 0x8;
+        /// The other end is gone.
+        const HUP = 0x10;
+        /// As `IN`, for sockets.
+        const RDNORM = 0x40;
+        /// As `OUT`, for sockets.
+        const WRNORM = 0x100;
+        /// The other end will send no more.
+        const RDHUP = 0x2000;
+    }
+}
+
+bitflags::bitflags! {
+    /// Access mode and status flags of an open file description, with the bits of open(2).
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Status: u32 {
+        /// May be written; with neither `WRITE` nor `READ_WRITE` it may only be read.
+        const WRITE = 0o1;
+        /// May be read and written.
+        const READ_WRITE = 0o2;
+        /// Writes go to the end.
+        const APPEND = 0o2000;
+        /// Nothing waits.
+        const NONBLOCK = 0o4000;
+        /// Signal-driven I/O.
+        const ASYNC = 0o20000;
+        /// Around the page cache.
+        const DIRECT = 0o40000;
+        /// Files beyond 2 GiB; always on, shown by F_GETFL.
+        const LARGE = 0o100000;
+        /// Reads leave the access time alone.
+        const NOATIME = 0o1000000;
+        /// Data is flushed at each write.
+        const DSYNC = 0o10000;
+        /// Data and metadata are flushed at each write (with `DSYNC`).
+        const SYNC = 0o4000000;
+        /// Only names the file.
+        const PATH = 0o10000000;
+    }
+}
+
+/// Why an attempt did not finish.
+#[derive(Clone, Copy, Debug)]
+pub enum Stop {
+    /// It failed.
+    Error(Error),
+    /// Nothing can be done until [`Object::readiness`] is woken.
+    WouldBlock,
+    /// Contents must be brought in by [`Object::fill`] first.
+    Fill {
+        /// First byte that is missing.
+        offset: u64,
+        /// How many bytes are wanted.
+        len: u64,
+    },
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl From<Errno> for Stop {
+    fn from(errno: Errno) -> Self {
+        Self::Error(errno.into())
+    }
+}
+
+/// What an attempt gives.
+pub type Attempt<T> = core::result::Result<T, Stop>;
+
+/// What a file is, as stat(2) tells it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stat {
+    /// Device number of the file system.
+    pub device: u64,
+    /// Inode number.
+    pub inode: u64,
+    /// Type and permissions, as `st_mode`.
+    pub mode: u32,
+    /// Hard links.
+    pub links: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Device number of a device file.
+    pub rdev: u64,
+    /// Bytes.
+    pub size: u64,
+    /// Preferred size of I/O, bytes.
+    pub block_size: u32,
+    /// 512-byte units in use.
+    pub blocks: u64,
+    /// Last access, ns since 1970.
+    pub accessed: i64,
+    /// Last modification, ns since 1970.
+    pub modified: i64,
+    /// Last change of the inode, ns since 1970.
+    pub changed: i64,
+    /// Birth, ns since 1970; 0 unknown.
+    pub born: i64,
+}
+
+/// One entry of a directory listing.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    /// Inode number.
+    pub inode: u64,
+    /// `d_type`.
+    pub kind: u8,
+    /// Position behind this entry, for lseek(2).
+    pub next: u64,
+    /// Name.
+    pub name: &'a [u8],
+}
+
+/// What ioctl(2) gets besides the request: the argument and the means to follow it as a pointer.
+pub trait IoctlArgument {
+    /// The raw argument.
+    fn value(&self) -> u64;
+    /// Copies from where it points.
+    fn read(&self, out: &mut [u8]) -> Result<()>;
+    /// Copies to where it points.
+    fn write(&mut self, bytes: &[u8]) -> Result<()>;
+}
+
+/// Something that a descriptor can refer to: a file, a directory, a pipe's end, an epoll set.
+///
+/// Methods have defaults that refuse as Linux does for objects without that ability. None of them
+/// blocks; a sink or source that faults simply takes or gives less.
+pub trait Object: Any + Send + Sync {
+    /// Reads at `offset`, or from the stream when the object has no positions.
+    ///
+    /// Returns 0 at the end. When the sink faults before the first byte it returns 0 as well; the
+    /// caller tells the two apart by asking the sink.
+    fn read(&self, open: &OpenFile, offset: u64, sink: &mut dyn Sink) -> Attempt<usize> {
+        let _ = (open, offset, sink);
+        Err(Errno::EINVAL.because("the object can't be read").into())
+    }
+
+    /// Writes at `offset` (`None`: at the end, O_APPEND), or to the stream. Gives the number of bytes and the position
+    /// behind them.
+    fn write(&self, open: &OpenFile, offset: Option<u64>, source: &mut dyn Source) -> Attempt<(usize, u64)> {
+        let _ = (open, offset, source);
+        Err(Errno::EINVAL.because("the object can't be written").into())
+    }
+
+    /// Whether it has positions (`lseek`, `pread`): ESPIPE otherwise.
+    fn seekable(&self) -> bool {
+        false
+    }
+
+    /// SEEK_DATA and SEEK_HOLE: the next data (`hole` false) or hole from `offset` on.
+    fn seek_data(&self, offset: u64, hole: bool) -> Result<u64> {
+        let _ = (offset, hole);
+        Err(Errno::ESPIPE.into())
+    }
+
+    /// Brings contents in that an attempt missed.
+    fn fill(&self, offset: u64, len: u64) -> Waiting<'_, Result<()>> {
+        let _ = (offset, len);
+        Box::pin(core::future::ready(Err(Errno::EIO.because("nothing to fill from"))))
+    }
+
+    /// What it is.
+    fn stat(&self) -> Result<Stat>;
+
+    /// What it is ready for now.
+    fn poll(&self, open: &OpenFile) -> Events {
+        let _ = open;
+        Events::IN | Events::OUT | Events::RDNORM | Events::WRNORM
+    }
+
+    /// Woken whenever readiness may have changed; `None`: always ready (EPERM for epoll).
+    fn readiness(&self) -> Option<&WaitQueue> {
+        None
+    }
+
+    /// Device-specific control.
+    fn ioctl(&self, open: &OpenFile, request: u32, argument: &mut dyn IoctlArgument) -> Result<u64> {
+        let _ = (open, request, argument);
+        Err(Errno::ENOTTY.into())
+    }
+
+    /// Cached contents that can be mapped; `None`: ENODEV.
+    fn pages(&self) -> Option<Arc<storage::pages::Pages>> {
+        None
+    }
+
+    /// Lists a directory from `position` on; `each` returns false when it has no room. Gives the new
+    /// position.
+    fn list(&self, position: u64, each: &mut dyn FnMut(Entry<'_>) -> bool) -> Attempt<u64> {
+        let _ = (position, each);
+        Err(Errno::ENOTDIR.into())
+    }
+
+    /// Sets the length.
+    fn truncate(&self, len: u64) -> Attempt<()> {
+        let _ = len;
+        Err(Errno::EINVAL.because("the object has no length").into())
+    }
+
+    /// Flushes to where it lives.
+    fn sync(&self) -> Waiting<'_, Result<()>> {
+        Box::pin(core::future::ready(Err(Errno::EINVAL.because("the object can't be flushed"))))
+    }
+
+    /// The last descriptor of an open description went.
+    fn released(&self, open: &OpenFile) {
+        let _ = open;
+    }
+
+    /// What must be awaited before a write or truncation is acknowledged: carrying it to the host.
+    /// `None`: nothing.
+    fn settle(&self) -> Option<Waiting<'_, Result<()>>> {
+        None
+    }
+
+    /// Its inode, for files with a name.
+    fn node(&self) -> Option<&dyn crate::node::Node> {
+        None
+    }
+
+    /// For those who know the type.
+    fn as_any(&self) -> &dyn Any;
+}
+
+/// An open file description: what descriptors share.
+pub struct OpenFile {
+    object: Arc<dyn Object>,
+    status: AtomicU32,
+    position: Mutex<u64>,
+    place: Option<crate::mount::Place>,
+}
+
+impl OpenFile {
+    /// Opens `object`; `place` is where its name stands.
+    pub fn new(object: Arc<dyn Object>, status: Status, place: Option<crate::mount::Place>) -> Arc<Self> {
+        Arc::new(Self { object, status: AtomicU32::new(status.bits()), position: Mutex::new(0), place })
+    }
+
+    /// A number that no other living description has.
+    pub fn identity(&self) -> u64 {
+        core::ptr::from_ref(self).addr() as u64
+    }
+
+    /// What is open.
+    pub fn object(&self) -> &Arc<dyn Object> {
+        &self.object
+    }
+
+    /// The object as a type that the caller knows.
+    pub fn downcast<T: Object>(&self) -> Option<&T> {
+        self.object.as_any().downcast_ref()
+    }
+
+    /// Access mode and status flags.
+    pub fn status(&self) -> Status {
+        Status::from_bits_retain(self.status.load(Ordering::Relaxed))
+    }
+
+    /// Changes the flags in `mask` (F_SETFL).
+    pub fn set_status(&self, mask: Status, value: Status) {
+        let _ = self.status.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |old| {
+            Some(old & !mask.bits() | value.bits() & mask.bits())
+        });
+    }
+
+    /// Whether it was opened for reading.
+    pub fn readable(&self) -> bool {
+        let status = self.status();
+        !status.contains(Status::PATH) && (status & (Status::WRITE | Status::READ_WRITE)) != Status::WRITE
+    }
+
+    /// Whether it was opened for writing.
+    pub fn writable(&self) -> bool {
+        let status = self.status();
+        !status.contains(Status::PATH) && status.intersects(Status::WRITE | Status::READ_WRITE)
+    }
+
+    /// Whether nothing may wait.
+    pub fn nonblocking(&self) -> bool {
+        self.status().contains(Status::NONBLOCK)
+    }
+
+    /// The file position, held while an operation uses and moves it.
+    pub fn position(&self) -> &Mutex<u64> {
+        &self.position
+    }
+
+    /// Where its name stands, for files that were opened by name.
+    pub fn place(&self) -> Option<&crate::mount::Place> {
+        self.place.as_ref()
+    }
+
+    /// What it is ready for now.
+    pub fn poll(&self) -> Events {
+        self.object.poll(self)
+    }
+}
+
+impl Drop for OpenFile {
+    fn drop(&mut self) {
+        self.object.released(self);
+    }
+}

@@ -1,0 +1,234 @@
+//! Regular files of a tree.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use core::any::Any;
+use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+
+use abi::Errno;
+use abi::errno::Result;
+use platform::sync::Mutex;
+use platform::user::{Sink, Source};
+use storage::pages::{Missing, Pages};
+
+use super::attributes::Attributes;
+use super::change;
+use super::lower::{LowerFile, Origin};
+use crate::credentials::Owner;
+use crate::lock::{Holder, Locks};
+use crate::mount::Place;
+use crate::node::{Answer, Change, Kind, Node, Opened, Volume};
+use crate::object::{Attempt, Object, OpenFile, Stat, Status, Stop, Waiting};
+
+/// A regular file.
+pub struct File {
+    pub(super) volume: Arc<Volume>,
+    pub(super) attributes: Attributes,
+    pub(super) origin: Option<Arc<Origin>>,
+    pages: Arc<Pages>,
+    lower: Option<Arc<dyn LowerFile>>,
+    locks: Locks,
+    /// Open descriptions.
+    opens: AtomicU32,
+    /// Descriptions open for writing; below 0: so many deny it, because the file runs.
+    writers: AtomicI32,
+    /// A length that the writable layer below does not have yet.
+    cut: Mutex<Option<u64>>,
+}
+
+impl File {
+    pub(super) fn new(volume: Arc<Volume>, attributes: Attributes) -> Self {
+        Self::with(volume, attributes, None, None, Pages::new())
+    }
+
+    pub(super) fn lower(
+        volume: Arc<Volume>,
+        attributes: Attributes,
+        origin: Arc<Origin>,
+        size: u64,
+    ) -> Self {
+        let lower = Arc::clone(origin.lower()).file(Arc::clone(&origin));
+        let backing: Arc<dyn storage::pages::Backing> = Arc::<dyn LowerFile>::clone(&lower);
+        Self::with(volume, attributes, Some(origin), Some(lower), Pages::backed(backing, size))
+    }
+
+    fn with(
+        volume: Arc<Volume>,
+        attributes: Attributes,
+        origin: Option<Arc<Origin>>,
+        lower: Option<Arc<dyn LowerFile>>,
+        pages: Arc<Pages>,
+    ) -> Self {
+        Self {
+            volume,
+            attributes,
+            origin,
+            pages,
+            lower,
+            locks: Locks::new(),
+            opens: AtomicU32::new(0),
+            writers: AtomicI32::new(0),
+            cut: Mutex::new(None),
+        }
+    }
+
+    /// The layer below changed or was looked at again.
+    pub(super) fn refresh(&self, stat: &Stat) {
+        if stat.size != self.pages.size() || stat.modified != self.attributes.modified() {
+            self.pages.refresh(stat.size);
+        }
+        self.attributes.refresh(stat);
+    }
+
+    /// Nobody may open it for writing from now on: it runs (execve(2)).
+    ///
+    /// # Errors
+    /// ETXTBSY when somebody has it open for writing.
+    pub fn deny_writing(&self) -> Result<()> {
+        self.writers
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| (now <= 0).then_some(now - 1))
+            .map(|_| ())
+            .map_err(|_| Errno::ETXTBSY.because("the file is open for writing"))
+    }
+
+    /// Takes one [`File::deny_writing`] back.
+    pub fn allow_writing(&self) {
+        self.writers.fetch_add(1, Ordering::AcqRel);
+    }
+
+    async fn carry(&self) -> Result<()> {
+        let cut = self.cut.lock().take();
+        if let (Some(len), Some(lower)) = (cut, &self.lower) {
+            lower.truncate(len).await?;
+        }
+        self.pages.flush(false).await
+    }
+
+    async fn flush(&self) -> Result<()> {
+        self.carry().await?;
+        self.pages.flush(true).await?;
+        match &self.lower {
+            Some(lower) if self.pages.writes_through() => lower.sync().await,
+            _ => Ok(()),
+        }
+    }
+}
+
+impl From<Missing> for Stop {
+    fn from(missing: Missing) -> Self {
+        Self::Fill { offset: missing.offset, len: missing.len }
+    }
+}
+
+impl Object for File {
+    fn read(&self, open: &OpenFile, offset: u64, sink: &mut dyn Sink) -> Attempt<usize> {
+        let done = self.pages.read(offset, sink)?;
+        self.attributes.touch_accessed(open);
+        Ok(done)
+    }
+
+    fn write(
+        &self,
+        _open: &OpenFile,
+        offset: Option<u64>,
+        source: &mut dyn Source,
+    ) -> Attempt<(usize, u64)> {
+        let written = self.pages.write(offset, source)?;
+        self.attributes.touch_modified();
+        Ok(written)
+    }
+
+    fn seekable(&self) -> bool {
+        true
+    }
+
+    fn seek_data(&self, offset: u64, hole: bool) -> Result<u64> {
+        self.pages.seek_data(offset, hole)
+    }
+
+    fn fill(&self, offset: u64, len: u64) -> Waiting<'_, Result<()>> {
+        Box::pin(self.pages.fill(offset, len))
+    }
+
+    fn stat(&self) -> Result<Stat> {
+        Ok(self.attributes.stat(&self.volume, self.pages.size(), || self.pages.blocks()))
+    }
+
+    fn pages(&self) -> Option<Arc<Pages>> {
+        Some(Arc::clone(&self.pages))
+    }
+
+    fn truncate(&self, len: u64) -> Attempt<()> {
+        self.pages.truncate(len)?;
+        self.attributes.touch_modified();
+        if self.pages.writes_through() {
+            *self.cut.lock() = Some(len);
+        }
+        Ok(())
+    }
+
+    fn settle(&self) -> Option<Waiting<'_, Result<()>>> {
+        self.pages.writes_through().then(|| -> Waiting<'_, _> { Box::pin(self.carry()) })
+    }
+
+    fn sync(&self) -> Waiting<'_, Result<()>> {
+        Box::pin(self.flush())
+    }
+
+    fn released(&self, open: &OpenFile) {
+        self.locks.release_all(Holder::Description(open.identity()));
+        if open.writable() {
+            self.writers.fetch_sub(1, Ordering::AcqRel);
+        }
+        let last = self.opens.fetch_sub(1, Ordering::AcqRel) == 1;
+        if let Some(lower) = self.lower.as_ref().filter(|_| last) {
+            lower.idle();
+        }
+    }
+
+    fn node(&self) -> Option<&dyn Node> {
+        Some(self)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+impl Node for File {
+    fn kind(&self) -> Kind {
+        Kind::File
+    }
+
+    fn owner(&self) -> Owner {
+        self.attributes.owner()
+    }
+
+    fn volume(&self) -> &Arc<Volume> {
+        &self.volume
+    }
+
+    fn locks(&self) -> Option<&Locks> {
+        Some(&self.locks)
+    }
+
+    fn change(&self, change: Change) -> Answer<'_, ()> {
+        change::change(&self.attributes, self.origin.as_ref(), change)
+    }
+
+    fn open(self: Arc<Self>, _place: &Place, _status: Status) -> Attempt<Opened> {
+        Ok(Opened::Object(self))
+    }
+
+    fn opened(&self, writable: bool) -> Result<()> {
+        if writable {
+            self.writers
+                .fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| {
+                    (now >= 0).then_some(now + 1)
+                })
+                .map_err(|_| Errno::ETXTBSY.because("the file runs"))?;
+        }
+        self.opens.fetch_add(1, Ordering::AcqRel);
+        Ok(())
+    }
+}

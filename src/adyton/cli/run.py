@@ -1,0 +1,215 @@
+"""`adyton run`: one program in one enclave, in this process's place.
+
+Imports only what `tests/unit/test_run_path.py` allows: a start is a matter of milliseconds.
+"""
+
+from __future__ import annotations
+
+import os
+
+from adyton.cli import options
+from adyton.errors import UsageError
+from adyton.launch import decoder, plan, runner, units
+from adyton.launch.host import Volume
+from adyton.launch.request import Request, write_plan
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import NoReturn
+
+    from adyton.cli.options import Scanned
+
+_WITH = {"rings": plan.RINGS_FOR_ALL, "seccomp": plan.SECCOMP}
+_WITHOUT = {
+    "rings": plan.NO_RINGS,
+    "inclusive-dispatch": plan.NO_INCLUSIVE_DISPATCH,
+    "patching": plan.NO_PATCHING,
+    "avx512": plan.NO_AVX512,
+}
+
+
+def main(words: Sequence[str]) -> NoReturn:
+    """Run what the words after `run` say; does not come back."""
+    scanned = options.scan(words)
+    if scanned.flag("help"):
+        from adyton.cli import app  # help may be slow
+
+        app.show_help("run")
+    start(scanned)
+
+
+def start(
+    scanned: Scanned, *, summary: bool = False, durations: bool = False, verb: str = "run"
+) -> NoReturn:
+    """Plan and execute.
+
+    Args:
+        scanned: The command line.
+        summary: With a trace, count calls instead of printing them (`adyton trace -c`).
+        durations: With a trace, append how long each call took.
+        verb: Name of the command, for messages.
+    """
+    request = to_request(scanned, verb=verb)
+    _refuse_manifest(scanned)
+    stat = _open_output(scanned.text("stat"))
+    trace = _fork_decoder(request, scanned, summary=summary, durations=durations)
+    descriptors = plan.Descriptors(trace=trace, stat=stat)
+    memfd = write_plan(request, descriptors)
+    keep = [descriptor for descriptor in (trace, stat) if descriptor is not None]
+    runner.execute(memfd, keep, range_size=plan.QUICK_ADDRESS_SPACE)
+
+
+def to_request(scanned: Scanned, *, verb: str = "run") -> Request:
+    """Turn options into a request.
+
+    Raises:
+        UsageError: A value makes no sense.
+    """
+    if not scanned.rest:
+        raise UsageError(f"{verb}: no program given; write `adyton {verb} PROGRAM [ARG…]`")
+    _check_fixed(scanned)
+    memory = scanned.text("memory")
+    vcpus = scanned.text("vcpus")
+    return Request(
+        scanned.rest,
+        environment=_environment(scanned),
+        directory=_directory(scanned.text("workdir")),
+        memory=None if memory is None else units.size(memory, "--memory"),
+        vcpus=None if vcpus is None else _number("vcpus", vcpus),
+        volumes=[_volume(text) for text in scanned.all("volume")],
+        identity=_identity(scanned.text("user")),
+        name=scanned.text("name") or "",
+        exit_cost=_number("exit-cost", scanned.text("exit_cost") or "0"),
+        features=_features(scanned),
+        trace=_filter(scanned.text("trace")),
+    )
+
+
+def _check_fixed(scanned: Scanned) -> None:
+    backend = scanned.text("backend")
+    if backend not in (None, "sim"):
+        raise UsageError(f'--backend "{backend}" is not there yet; the only one is sim')
+    network = scanned.text("network")
+    if network not in (None, "none"):
+        raise UsageError(f'--network "{network}" is not there yet; the only one is none')
+
+
+def _refuse_manifest(scanned: Scanned) -> None:
+    if os.path.exists("adyton.toml") and not scanned.flag("quick"):
+        raise UsageError(
+            "adyton.toml asks for a measured image, which this version cannot build yet; "
+            "--quick runs with the host's files"
+        )
+
+
+def _number(name: str, text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise UsageError(f'--{name} "{text}" is not a number')
+    return int(text)
+
+
+def _environment(scanned: Scanned) -> dict[str, str]:
+    environment = dict(os.environ)
+    for name in scanned.all("env_file"):
+        try:
+            with open(name, encoding="utf-8", errors="surrogateescape") as file:
+                lines = file.read().splitlines()
+        except OSError as error:
+            raise UsageError(f"--env-file {name}: {error.strerror}") from None
+        for number, line in enumerate(lines, 1):
+            if line.strip() and not line.lstrip().startswith("#"):
+                _set(environment, line, f"{name}:{number}")
+    for assignment in scanned.all("env"):
+        _set(environment, assignment, "-e")
+    return environment
+
+
+def _set(environment: dict[str, str], assignment: str, where: str) -> None:
+    key, equals, value = assignment.partition("=")
+    if not key:
+        raise UsageError(f'{where} "{assignment}": write K=V, or K for the host\'s value')
+    if equals:
+        environment[key] = value
+
+
+def _directory(given: str | None) -> str:
+    if given is not None:
+        if not given.startswith("/"):
+            raise UsageError(f"-w {given}: the directory must be absolute")
+        return os.path.normpath(given)
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        raise UsageError("the working directory is gone; cd elsewhere") from None
+
+
+def _volume(text: str) -> Volume:
+    host, colon, rest = text.partition(":")
+    guest, _, mode = rest.partition(":")
+    if not host or not colon or not guest.startswith("/") or mode not in ("", "ro", "rw"):
+        raise UsageError(f'-v "{text}": write HOST:GUEST or HOST:GUEST:rw, GUEST absolute')
+    return Volume(os.path.abspath(host), os.path.normpath(guest), writable=mode == "rw")
+
+
+def _identity(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    uid, colon, gid = text.partition(":")
+    user = _number("user", uid)
+    return user, _number("user", gid) if colon else user
+
+
+def _features(scanned: Scanned) -> int:
+    flags = 0
+    for option, names in (("with", _WITH), ("without", _WITHOUT)):
+        for text in scanned.all(option):
+            for name in text.split(","):
+                if name not in names:
+                    raise UsageError(f'--{option} "{name}": one of {", ".join(names)}')
+                flags |= names[name]
+    if flags & plan.RINGS_FOR_ALL and flags & plan.NO_RINGS:
+        raise UsageError("--with rings and --without rings exclude each other")
+    return flags
+
+
+def _open_output(name: str | None) -> int | None:
+    if name is None:
+        return None
+    if name == "-":
+        return os.dup(2)
+    try:
+        return os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise UsageError(f"{name}: {error.strerror}") from None
+
+
+def _filter(text: str | None) -> str | None:
+    if not text:
+        return text
+    from adyton.cli import trace  # its table of names is not needed otherwise
+
+    return trace.expand_filter(text)
+
+
+def _fork_decoder(request: Request, scanned: Scanned, *, summary: bool, durations: bool) -> int:
+    """Fork what decodes the trace and a crash report: quick mode is always debug."""
+    output = _open_output(scanned.text("trace_output"))
+
+    def decode(source: int) -> None:
+        # Nothing is imported before the first record is there: most runs have none.
+        if decoder.wait(source):
+            from adyton.observe import trace
+
+            trace.decode(
+                source,
+                2 if output is None else output,
+                summary=summary,
+                durations=durations,
+                crashes_only=request.trace is None,
+            )
+
+    sink = decoder.fork(decode)
+    if output is not None:
+        os.close(output)
+    return sink

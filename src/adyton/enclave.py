@@ -1,0 +1,358 @@
+"""Runs programs inside an enclave from Python, as `subprocess` runs them outside.
+
+    result = adyton.run(["python3", "-c", "print(1)"], capture_output=True, text=True, timeout=10)
+    with adyton.Enclave.popen(["cat"], stdin=PIPE, stdout=PIPE) as process:
+        output, _ = process.communicate(b"hello")
+
+The enclave is a process of its own: whatever happens to it arrives as an exception or an exit code.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any, TypedDict, Unpack
+
+from adyton.errors import AdytonError, EnclaveFailed, EnclaveLost, StartError, UsageError
+from adyton.launch import control, install, plan, runner, units
+from adyton.launch.host import Volume as HostVolume
+from adyton.launch.request import Request, write_plan
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+    from typing import Self
+
+# Characters of stderr that an exception quotes.
+_NOTE_MAX = 2000
+
+StrPath = str | os.PathLike[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A host file or folder that a program sees; read-only unless `writable`."""
+
+    path: StrPath
+    writable: bool = False
+
+
+class Options(TypedDict, total=False):
+    """What `run` and `popen` take beside `subprocess`'s own.
+
+    Attributes:
+        env: The program's environment; the caller's unless given.
+        cwd: Working directory; the caller's unless given.
+        memory: Bytes, or a size such as "1GiB"; half of the host's unless given.
+        vcpus: Host threads, 1 to 64; the host's cores unless given.
+        volumes: Guest path to host path or `Volume`.
+        user: (uid, gid) inside; the caller's unless given.
+        name: Name of the enclave.
+        exit_cost: Cycles to add to each exit and entry.
+        stat: File that gets the counters as JSON.
+    """
+
+    env: Mapping[str, str] | None
+    cwd: StrPath | None
+    memory: int | str | None
+    vcpus: int | None
+    volumes: Mapping[str, StrPath | Volume]
+    user: tuple[int, int] | None
+    name: str
+    exit_cost: int
+    stat: StrPath | None
+
+
+class Process:
+    """A running enclave, with the face of `subprocess.Popen`.
+
+    `returncode` is the program's: -N when signal N ended it. `pid` is the host process that holds
+    the enclave; a signal sent to it reaches the program.
+    """
+
+    def __init__(
+        self, inner: subprocess.Popen[Any], connection: socket.socket, args: Sequence[str]
+    ) -> None:
+        """Take the runner and this side of its control socket; `Enclave.popen` makes them."""
+        self._inner = inner
+        self._connection = connection
+        self._killed = False
+        self._failure: AdytonError | None = None
+        self.args = list(args)
+        self.returncode: int | None = None
+
+    @property
+    def pid(self) -> int:
+        """Id of the host process."""
+        return self._inner.pid
+
+    @property
+    def stdin(self) -> IO[Any] | None:
+        """Stream to the program's stdin, with `stdin=PIPE`."""
+        return self._inner.stdin
+
+    @property
+    def stdout(self) -> IO[Any] | None:
+        """Stream from the program's stdout, with `stdout=PIPE`."""
+        return self._inner.stdout
+
+    @property
+    def stderr(self) -> IO[Any] | None:
+        """Stream from the program's stderr, with `stderr=PIPE`."""
+        return self._inner.stderr
+
+    def poll(self) -> int | None:
+        """Return the exit code, or None while it runs.
+
+        Raises:
+            EnclaveLost, EnclaveFailed, StartError: As for `wait`.
+        """
+        return self._finish() if self._inner.poll() is not None else None
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the end, at most so many seconds, and return the exit code.
+
+        Raises:
+            subprocess.TimeoutExpired: It still runs.
+            StartError: The enclave did not come up; the runner said why on stderr.
+            EnclaveFailed: The LibOS gave up.
+            EnclaveLost: Somebody killed the runner.
+        """
+        try:
+            self._inner.wait(timeout)
+        except subprocess.TimeoutExpired as error:
+            error.cmd = self.args  # not the runner's
+            raise
+        return self._finish()
+
+    def communicate(
+        self,
+        input: bytes | str | None = None,  # noqa: A002 - subprocess's own name
+        timeout: float | None = None,
+    ) -> tuple[Any, Any]:
+        """Feed stdin, read stdout and stderr to their ends, wait; exceptions as for `wait`."""
+        try:
+            output = self._inner.communicate(input, timeout)
+        except subprocess.TimeoutExpired as error:
+            error.cmd = self.args
+            raise
+        try:
+            self._finish()
+        except AdytonError as error:
+            diagnostics = output[1]
+            if diagnostics:
+                text = (
+                    diagnostics
+                    if isinstance(diagnostics, str)
+                    else diagnostics.decode(errors="replace")
+                )
+                error.add_note(text[-_NOTE_MAX:])
+            raise
+        return output
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, unless it has ended."""
+        self._inner.send_signal(number)
+
+    def terminate(self) -> None:
+        """Send SIGTERM, which the program may handle."""
+        self._inner.terminate()
+
+    def kill(self) -> None:
+        """End the enclave at once, whatever the program does."""
+        self._killed = True
+        self._inner.kill()
+
+    def _finish(self) -> int:
+        if self._failure is not None:
+            raise self._failure
+        if self.returncode is None:
+            try:
+                self.returncode = self._read_end()
+            except AdytonError as error:
+                self._failure = error
+                raise
+            finally:
+                self._connection.close()
+        return self.returncode
+
+    def _read_end(self) -> int:
+        status = self._inner.returncode
+        end = control.read_end(self._connection)
+        if end is not None:
+            how, code = end
+            if how == control.EXITED:
+                return code
+            if how == control.SIGNALED:
+                return -code
+            raise EnclaveFailed("the enclave failed; its stderr says why")
+        if self._killed and status == -signal.SIGKILL:
+            return int(status)
+        if status == StartError.exit_code:
+            raise StartError("the enclave did not start; its stderr says why")
+        raise EnclaveLost(status)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._inner.__exit__(kind, error, traceback)
+        if kind is None:
+            self._finish()
+        self._connection.close()
+
+
+class Enclave:
+    """Starts enclaves. Each call of `run` or `popen` makes one, for one program."""
+
+    @staticmethod
+    def run(
+        args: Sequence[StrPath],
+        *,
+        input: bytes | str | None = None,  # noqa: A002 - subprocess's own name
+        stdin: int | IO[Any] | None = None,
+        stdout: int | IO[Any] | None = None,
+        stderr: int | IO[Any] | None = None,
+        capture_output: bool = False,
+        text: bool | None = None,
+        encoding: str | None = None,
+        errors: str | None = None,
+        timeout: float | None = None,
+        check: bool = False,
+        **options: Unpack[Options],
+    ) -> subprocess.CompletedProcess[Any]:
+        """Run a program to its end, as `subprocess.run` does.
+
+        Raises:
+            subprocess.CalledProcessError: With `check`, when the exit code is not 0.
+            subprocess.TimeoutExpired: The time is over; the enclave was ended.
+            ProgramNotFound, ProgramNotExecutable: There is no such program.
+            UsageError: An option makes no sense.
+            StartError, EnclaveFailed, EnclaveLost: As for `Process.wait`.
+        """
+        if input is not None:
+            if stdin is not None:
+                raise ValueError("stdin and input may not both be used")
+            stdin = subprocess.PIPE
+        if capture_output:
+            if stdout is not None or stderr is not None:
+                raise ValueError("stdout and stderr may not be used with capture_output")
+            stdout = stderr = subprocess.PIPE
+        process = Enclave.popen(
+            args,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            text=text,
+            encoding=encoding,
+            errors=errors,
+            **options,
+        )
+        with process:
+            try:
+                output, diagnostics = process.communicate(input, timeout)
+            except BaseException:
+                # Also for Ctrl-C: nothing stays behind.
+                process.kill()
+                process.wait()
+                raise
+        code = process.returncode or 0
+        if check and code:
+            raise subprocess.CalledProcessError(code, process.args, output, diagnostics)
+        return subprocess.CompletedProcess(process.args, code, output, diagnostics)
+
+    @staticmethod
+    def popen(
+        args: Sequence[StrPath],
+        *,
+        stdin: int | IO[Any] | None = None,
+        stdout: int | IO[Any] | None = None,
+        stderr: int | IO[Any] | None = None,
+        text: bool | None = None,
+        encoding: str | None = None,
+        errors: str | None = None,
+        bufsize: int = -1,
+        **options: Unpack[Options],
+    ) -> Process:
+        """Start a program and return at once, as `subprocess.Popen` does.
+
+        Raises:
+            ProgramNotFound, ProgramNotExecutable, UsageError, StartError: As for `run`.
+        """
+        request = _request(args, options)
+        ours, theirs = socket.socketpair()
+        stat: int | None = None
+        memfd: int | None = None
+        try:
+            stat = _open_stat(options.get("stat"))
+            descriptors = plan.Descriptors(control=theirs.fileno(), stat=stat)
+            memfd = write_plan(request, descriptors)
+            keep = [theirs.fileno(), memfd, *([] if stat is None else [stat])]
+            with runner.Limits(plan.QUICK_ADDRESS_SPACE):
+                inner = subprocess.Popen(
+                    [install.runner(), str(memfd)],
+                    stdin=stdin,
+                    stdout=stdout,
+                    stderr=stderr,
+                    text=text,
+                    encoding=encoding,
+                    errors=errors,
+                    bufsize=bufsize,
+                    env={},
+                    pass_fds=keep,
+                )
+        except BaseException as error:
+            ours.close()
+            if isinstance(error, OSError) and error.filename == install.runner():
+                raise StartError(f"cannot execute the runner: {error}") from None
+            raise
+        finally:
+            theirs.close()
+            for descriptor in (memfd, stat):
+                if descriptor is not None:
+                    os.close(descriptor)
+        return Process(inner, ours, request.arguments)
+
+
+run = Enclave.run
+
+
+def _request(args: Sequence[StrPath], options: Options) -> Request:
+    if isinstance(args, str | bytes):
+        raise UsageError('args is a list of words; a shell is `["sh", "-c", …]`')
+    env = options.get("env")
+    cwd = options.get("cwd")
+    memory = options.get("memory")
+    return Request(
+        [os.fspath(word) for word in args],
+        environment=dict(os.environ if env is None else env),
+        directory=os.getcwd() if cwd is None else os.path.abspath(os.fspath(cwd)),
+        memory=units.size(memory, "memory") if isinstance(memory, str) else memory,
+        vcpus=options.get("vcpus"),
+        volumes=[_volume(guest, host) for guest, host in options.get("volumes", {}).items()],
+        identity=options.get("user"),
+        name=options.get("name", ""),
+        exit_cost=options.get("exit_cost", 0),
+    )
+
+
+def _volume(guest: str, host: StrPath | Volume) -> HostVolume:
+    if not guest.startswith("/"):
+        raise UsageError(f'volume "{guest}": the place inside must be absolute')
+    volume = host if isinstance(host, Volume) else Volume(host)
+    path = os.path.abspath(os.fspath(volume.path))
+    return HostVolume(path, os.path.normpath(guest), writable=volume.writable)
+
+
+def _open_stat(path: StrPath | None) -> int | None:
+    if path is None:
+        return None
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)

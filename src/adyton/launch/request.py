@@ -1,0 +1,165 @@
+"""What is asked for, and the plan made of it.
+
+A `Request` is the common ground of the command line and of `Enclave`; `write_plan` makes the
+runner's plan of it in quick mode, where files are the host's and unmeasured.
+"""
+
+from __future__ import annotations
+
+import os
+
+from adyton.errors import ProgramNotExecutable, ProgramNotFound, UsageError
+from adyton.launch import caller, elf, host, install, plan, units
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from adyton.launch.host import Volume
+
+
+class Request:
+    """One program in one enclave.
+
+    `memory` in bytes and `vcpus` only lower what is measured; None takes the host's. `features` are
+    `plan` flags. `trace` is a filter of call names, "" for all, None for no trace. `identity` is
+    (uid, gid), None for the caller's.
+    """
+
+    __slots__ = (
+        "arguments",
+        "directory",
+        "environment",
+        "exit_cost",
+        "features",
+        "identity",
+        "memory",
+        "name",
+        "trace",
+        "vcpus",
+        "volumes",
+    )
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        directory: str,
+        memory: int | None = None,
+        vcpus: int | None = None,
+        volumes: Sequence[Volume] = (),
+        identity: tuple[int, int] | None = None,
+        name: str = "",
+        exit_cost: int = 0,
+        features: int = 0,
+        trace: str | None = None,
+    ) -> None:
+        """Take the values and check those that can be checked alone."""
+        if not arguments:
+            raise UsageError("no program given")
+        self.arguments = list(arguments)
+        self.environment = environment
+        self.directory = directory
+        self.memory = units.default_memory() if memory is None else memory
+        self.vcpus = units.default_vcpus() if vcpus is None else vcpus
+        self.volumes = list(volumes)
+        self.identity = identity
+        self.name = name
+        self.exit_cost = exit_cost
+        self.features = features
+        self.trace = trace
+        self._check()
+
+    def _check(self) -> None:
+        if self.memory < units.MEMORY_MIN:
+            asked, least = units.show(self.memory), units.show(units.MEMORY_MIN)
+            raise UsageError(f"--memory {asked} is too small; the least is {least}")
+        if not 1 <= self.vcpus <= plan.QUICK_MAX_VCPUS:
+            raise UsageError(f"--vcpus {self.vcpus}: an enclave has 1 to {plan.QUICK_MAX_VCPUS}")
+        if not 0 <= self.exit_cost < 1 << 32:
+            raise UsageError(f"--exit-cost {self.exit_cost} is not a number of cycles below 2^32")
+        for text in (*self.arguments, self.directory, self.name):
+            if "\0" in text:
+                raise UsageError("an argument holds a NUL byte")
+        for key, value in self.environment.items():
+            if not key or "=" in key or "\0" in key or "\0" in value:
+                raise UsageError(f"{key!r} is no name for an environment variable")
+
+
+def measured(configuration: plan.Configuration | None = None) -> plan.Measured:
+    """Read the installed image and lay it out with a configuration, quick mode's unless given."""
+    with open(install.image(), "rb", buffering=0) as file:
+        data = file.read()
+    return plan.Measured(elf.parse(data), configuration or plan.Configuration())
+
+
+def write_plan(request: Request, descriptors: plan.Descriptors) -> int:
+    """Make a quick-mode plan; return its sealed memfd.
+
+    Raises:
+        ProgramNotFound, ProgramNotExecutable: As far as the host can tell.
+        NotInstalled, ImageMalformed: The package is broken.
+        UsageError: More is asked for than the configuration admits.
+    """
+    content = measured()
+    if request.memory > content.configuration.max_memory:
+        most = units.show(content.configuration.max_memory)
+        raise UsageError(f"--memory is above what is measured, {most}")
+    return plan.write(
+        content,
+        _boot(request),
+        vcpus=request.vcpus,
+        memory=request.memory,
+        flags=request.features,
+        exit_cost=request.exit_cost,
+        descriptors=descriptors,
+    )
+
+
+def _boot(request: Request) -> bytes:
+    encode = os.fsencode
+    boot = plan.Boot()
+    boot.add(plan.PROGRAM, encode(request.arguments[0]))
+    for argument in request.arguments:
+        boot.add(plan.ARGUMENT, encode(argument))
+    for key, value in request.environment.items():
+        boot.add(plan.ENVIRONMENT, encode(f"{key}={value}"))
+    boot.add(plan.DIRECTORY, encode(request.directory))
+    _add_roots(boot, request)
+    uid, gid = request.identity or (os.getuid(), os.getgid())
+    boot.add_identity(uid, gid, [] if request.identity else os.getgroups())
+    boot.add(plan.HOSTNAME, encode(os.uname().nodename))
+    if request.trace is not None:
+        boot.add(plan.TRACE, encode(request.trace))
+    for limit in caller.limits():
+        boot.add_limit(*limit)
+    if request.name:
+        boot.add(plan.NAME, encode(request.name))
+    return boot.blob()
+
+
+def _add_roots(boot: plan.Boot, request: Request) -> None:
+    program: str | None = None
+    try:
+        program = host.find(
+            request.arguments[0], directory=request.directory, environment=request.environment
+        )
+    except (ProgramNotFound, ProgramNotExecutable):
+        # It may lie in a volume; then only the LibOS can tell.
+        if not request.volumes:
+            raise
+    for path in host.roots(
+        program,
+        directory=request.directory,
+        environment=request.environment,
+        home=caller.home(),
+    ):
+        raw = os.fsencode(path)
+        boot.add_root(raw, raw, plan.LAYERED | (0 if os.path.isdir(path) else plan.FILE))
+    for volume in request.volumes:
+        if not os.path.exists(volume.host):
+            raise UsageError(f"-v {volume.host}: there is no such file or directory on the host")
+        flags = plan.REVALIDATE | (plan.WRITABLE if volume.writable else 0)
+        flags |= 0 if os.path.isdir(volume.host) else plan.FILE
+        boot.add_root(os.fsencode(volume.host), os.fsencode(volume.guest), flags)

@@ -1,0 +1,97 @@
+"""Starts the runner: in this process's place, or as a child.
+
+`execute` leaves nothing of Python behind, so that terminal, signals and exit code are the runner's
+own. Both give the runner `argv[1]`, the decimal number of the plan's descriptor.
+"""
+
+from __future__ import annotations
+
+import _signal
+import os
+import resource
+import sys
+
+from adyton.errors import StartError
+from adyton.launch import install, units
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import NoReturn
+
+# A larger soft limit moves the host's mmap area down into the enclave's range.
+STACK_LIMIT = 8 << 20
+# Beyond the range: the runner itself, untrusted memory, stacks.
+_BESIDE_RANGE = 4 << 30
+
+
+def execute(plan: int, keep: Iterable[int], *, range_size: int) -> NoReturn:
+    """Replace this process by the runner.
+
+    Args:
+        plan: Descriptor of the sealed plan.
+        keep: Other descriptors that the runner is told of in the plan.
+        range_size: Bytes of address space that the enclave reserves.
+
+    Raises:
+        StartError: A limit is too low, or the runner cannot be executed.
+    """
+    path = install.runner()
+    set_limits(range_size)
+    for descriptor in (plan, *keep):
+        os.set_inheritable(descriptor, True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)
+    _signal.signal(_signal.SIGXFSZ, _signal.SIG_DFL)
+    try:
+        os.execve(path, [path, str(plan)], {})
+    except OSError as error:
+        raise StartError(f"cannot execute the runner {path}: {error.strerror}") from None
+
+
+def set_limits(range_size: int) -> list[tuple[int, tuple[int, int]]]:
+    """Lower the stack's soft limit, raise the address space's: for the runner, not the program.
+
+    Returns:
+        What to give to `resource.setrlimit` to have the old limits back.
+
+    Raises:
+        StartError: The hard limit of the address space (`ulimit -v`) is below the range.
+    """
+    changed: list[tuple[int, tuple[int, int]]] = []
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    if hard != resource.RLIM_INFINITY and hard < range_size + _BESIDE_RANGE:
+        has, needs = units.show(hard), units.show(range_size)
+        raise StartError(
+            f"the address-space limit (ulimit -v) is {has}, the enclave's range needs {needs}; "
+            "raise the hard limit (ulimit -Hv unlimited, as root)"
+        )
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
+        changed.append((resource.RLIMIT_AS, (soft, hard)))
+    soft, hard = resource.getrlimit(resource.RLIMIT_STACK)
+    if soft == resource.RLIM_INFINITY or soft > STACK_LIMIT:
+        resource.setrlimit(resource.RLIMIT_STACK, (STACK_LIMIT, hard))
+        changed.append((resource.RLIMIT_STACK, (soft, hard)))
+    return changed
+
+
+class Limits:
+    """While it is entered, a child inherits the runner's limits.
+
+    The process's own limits change for as long as the child takes to start: no code runs between
+    fork and exec, which a threaded parent could not bear.
+    """
+
+    def __init__(self, range_size: int) -> None:
+        """Take the bytes of address space that the enclave reserves."""
+        self._range_size = range_size
+        self._before: list[tuple[int, tuple[int, int]]] = []
+
+    def __enter__(self) -> None:
+        self._before = set_limits(self._range_size)
+
+    def __exit__(self, *_: object) -> None:
+        for number, values in self._before:
+            resource.setrlimit(number, values)

@@ -1,0 +1,1 @@
+"""What an enclave tells of itself, decoded: traces, counters, crashes, the machine."""

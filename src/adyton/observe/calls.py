@@ -1,0 +1,235 @@
+"""What each system call's arguments are: one word of `forms` for each, and one for the result.
+
+A call that is not in the table prints its six arguments as numbers. Source: the manual's section 2.
+"""
+
+from __future__ import annotations
+
+_TABLE = """
+read               fd buf=r size
+write              fd buf size
+open               path open mode
+close              fd
+stat               path stat
+fstat              fd stat
+lstat              path stat
+poll               pollfds int int
+lseek              fd long whence
+mmap               ptr size prot map fd hex -> hex
+mprotect           ptr size prot
+munmap             ptr size
+brk                ptr -> hex
+rt_sigaction       sig ptr ptr size
+rt_sigprocmask     how sigset sigset size
+rt_sigreturn       -> hex
+ioctl              fd ioctl hex
+pread64            fd buf=r size long
+pwrite64           fd buf size long
+readv              fd ptr int
+writev             fd ptr int
+access             path access
+pipe               pair
+select             int ptr ptr ptr timeval
+sched_yield
+mremap             ptr size size mremap ptr -> hex
+msync              ptr size msync
+mincore            ptr size ptr
+madvise            ptr size madvise
+dup                fd
+dup2               fd fd
+pause
+nanosleep          timespec timespec
+getitimer          int ptr
+alarm              uint
+setitimer          int ptr ptr
+getpid
+sendfile           fd fd ptr size
+socket             family socktype int
+connect            fd bytes size
+accept             fd bytes ptr
+sendto             fd buf size msg bytes size
+recvfrom           fd buf=r size msg bytes ptr
+sendmsg            fd ptr msg
+recvmsg            fd ptr msg
+shutdown           fd int
+bind               fd bytes size
+listen             fd int
+getsockname        fd bytes ptr
+getpeername        fd bytes ptr
+socketpair         family socktype int pair
+setsockopt         fd int int bytes size
+getsockopt         fd int int bytes ptr
+clone              clone ptr ptr ptr hex
+fork
+vfork
+execve             path strings ptr
+exit               int
+wait4              int ptr wait ptr
+kill               int sig
+uname              ptr
+fcntl              fd fcntl hex
+flock              fd int
+fsync              fd
+fdatasync          fd
+truncate           path long
+ftruncate          fd long
+getcwd             string size
+chdir              path
+fchdir             fd
+rename             path path
+mkdir              path mode
+rmdir              path
+creat              path mode
+link               path path
+unlink             path
+symlink            string path
+readlink           path string=r size
+chmod              path mode
+fchmod             fd mode
+chown              path int int
+fchown             fd int int
+lchown             path int int
+umask              mode -> mode
+gettimeofday       timeval ptr
+getrlimit          rlimit pair64
+getrusage          int ptr
+sysinfo            ptr
+times              ptr
+getuid
+getgid
+setuid             int
+setgid             int
+geteuid
+getegid
+setpgid            int int
+getppid
+getpgrp
+setsid
+getgroups          int ptr
+setgroups          int ptr
+getresuid          ptr ptr ptr
+getresgid          ptr ptr ptr
+getpgid            int
+getsid             int
+rt_sigpending      sigset size
+rt_sigtimedwait    sigset ptr timespec size
+rt_sigsuspend      sigset size
+sigaltstack        ptr ptr
+mknod              path mode hex
+personality        hex -> hex
+statfs             path ptr
+fstatfs            fd ptr
+sched_setparam     int ptr
+sched_getparam     int ptr
+sched_setscheduler int int ptr
+sched_getscheduler int
+mlock              ptr size
+munlock            ptr size
+prctl              prctl hex hex hex hex
+arch_prctl         hex ptr
+setrlimit          rlimit pair64
+chroot             path
+sync
+gettid
+readahead          fd long size
+tkill              int sig
+time               ptr
+futex              ptr futex uint timespec ptr hex
+sched_setaffinity  int size bytes
+sched_getaffinity  int size bytes
+epoll_create       int
+getdents64         fd ptr size
+set_tid_address    ptr
+restart_syscall
+fadvise64          fd long long int
+timer_create       clock ptr ptr
+timer_settime      int hex ptr ptr
+timer_gettime      int ptr
+timer_getoverrun   int
+timer_delete       int
+clock_settime      clock timespec
+clock_gettime      clock timespec
+clock_getres       clock timespec
+clock_nanosleep    clock hex timespec timespec
+exit_group         int
+epoll_wait         fd ptr int int
+epoll_ctl          fd epollop fd ptr
+tgkill             int int sig
+waitid             int int ptr wait ptr
+inotify_init
+inotify_add_watch  fd path hex
+inotify_rm_watch   fd int
+openat             dirfd path open mode
+mkdirat            dirfd path mode
+mknodat            dirfd path mode hex
+fchownat           dirfd path int int at
+newfstatat         dirfd path stat at
+unlinkat           dirfd path at
+renameat           dirfd path dirfd path
+linkat             dirfd path dirfd path at
+symlinkat          string dirfd path
+readlinkat         dirfd path string=r size
+fchmodat           dirfd path mode
+faccessat          dirfd path access
+pselect6           int ptr ptr ptr timespec ptr
+ppoll              pollfds int timespec sigset size
+set_robust_list    ptr size
+get_robust_list    int ptr ptr
+splice             fd ptr fd ptr size hex
+tee                fd fd size hex
+sync_file_range    fd long long hex
+vmsplice           fd ptr int hex
+utimensat          dirfd path ptr at
+epoll_pwait        fd ptr int int sigset size
+signalfd           fd sigset size
+timerfd_create     clock cloexec
+eventfd            uint
+fallocate          fd int long long
+timerfd_settime    fd hex ptr ptr
+timerfd_gettime    fd ptr
+accept4            fd bytes ptr socktype
+signalfd4          fd sigset size cloexec
+eventfd2           uint efd
+epoll_create1      cloexec
+dup3               fd fd open
+pipe2              pair open
+inotify_init1      cloexec
+preadv             fd ptr int long
+pwritev            fd ptr int long
+recvmmsg           fd ptr int msg timespec
+prlimit64          int rlimit pair64 pair64
+syncfs             fd
+sendmmsg           fd ptr int msg
+getcpu             ptr ptr ptr
+renameat2          dirfd path dirfd path hex
+seccomp            int hex ptr
+getrandom          ptr size getrandom
+memfd_create       string memfd
+execveat           dirfd path strings ptr at
+membarrier         int hex int
+mlock2             ptr size hex
+copy_file_range    fd ptr fd ptr size hex
+preadv2            fd ptr int long hex hex
+pwritev2           fd ptr int long hex hex
+statx              dirfd path at hex ptr
+rseq               ptr size hex hex
+clone3             ptr size
+close_range        fd fd hex
+openat2            dirfd path ptr size
+faccessat2         dirfd path access at
+process_madvise    fd ptr int madvise hex
+epoll_pwait2       fd ptr int timespec sigset size
+"""
+
+
+def _read_table() -> dict[str, tuple[tuple[str, ...], str]]:
+    table: dict[str, tuple[tuple[str, ...], str]] = {}
+    for line in _TABLE.strip().splitlines():
+        words, _, result = line.partition("->")
+        name, *forms = words.split()
+        table[name] = (tuple(forms), result.strip() or "int")
+    return table
+
+
+# Name of a call: the forms of its arguments, the form of its result.
+CALLS = _read_table()

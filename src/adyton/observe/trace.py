@@ -1,0 +1,177 @@
+"""Turns trace records into text in strace's look, with the reason behind each error.
+
+```
+openat(AT_FDCWD, "/nowhere", O_RDONLY) = -1 ENOENT (No such file or directory)  # no such entry
+```
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from adyton.errors import TraceMalformed
+from adyton.observe import calls, forms, numbers, records, symbols
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from adyton.observe.records import Record
+
+_ALWAYS = (records.CRASH, records.MISSING, records.LOST)
+
+
+def decode(
+    source: int,
+    output: int,
+    *,
+    summary: bool = False,
+    durations: bool = False,
+    crashes_only: bool = False,
+) -> None:
+    """Read records to their end and write text.
+
+    Args:
+        source: Descriptor of the pipe's reading end.
+        output: Descriptor that gets the trace; crash reports go to stderr in any case.
+        summary: Count calls and write one table at the end.
+        durations: Append how long each call took.
+        crashes_only: Nobody asked for a trace; the pipe is there for a crash report.
+    """
+    lines = Lines(durations=durations)
+    counts = Counts()
+    try:
+        for record in records.read(source):
+            if record.number in (records.CRASH, records.MISSING):
+                _write(2, lines.format(record))
+            elif summary:
+                counts.add(record)
+            elif not crashes_only:
+                _write(output, lines.format(record))
+    except TraceMalformed as error:
+        _write(2, f"adyton: trace: {error}; the rest is dropped\n")
+    if summary:
+        _write(output, counts.table())
+
+
+def _write(descriptor: int, text: str) -> None:
+    data = memoryview(text.encode(errors="surrogateescape"))
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+class Lines:
+    """Formats records; keeps only whether more than one thread was seen, for the prefix."""
+
+    def __init__(
+        self, *, durations: bool = False, symbol: Callable[[str], str] = symbols.resolve
+    ) -> None:
+        """Take whether to append durations, and what puts symbols into a crash report's line."""
+        self._durations = durations
+        self._symbol = symbol
+        self._first: int | None = None
+        self._several = False
+
+    def format(self, record: Record) -> str:
+        """Write a record as one line or, for a crash, several, each with its newline."""
+        if record.number == records.CRASH:
+            return self._crash(record)
+        if record.number == records.MISSING:
+            return _missing(record)
+        if record.number == records.LOST:
+            return f"--- {record.arguments[0]} records lost: the trace pipe was full ---\n"
+        if self._first is None:
+            self._first = record.tid
+        self._several = self._several or record.tid != self._first
+        prefix = f"[pid {record.tid:5}] " if self._several else ""
+        return f"{prefix}{self._body(record)}\n"
+
+    def _body(self, record: Record) -> str:
+        first, second, third, *_ = record.arguments
+        if record.number == records.SIGNAL:
+            name = forms.signal_name(first)
+            code = forms.signed(second)
+            where = f"si_addr={third:#x}" if code > 0 else f"si_pid={third}"
+            return f"--- {name} {{si_signo={name}, si_code={code}, {where}}} ---"
+        if record.number == records.GONE:
+            how = f"killed by {forms.signal_name(second)}" if first else f"exited with {second}"
+            return f"+++ {how} +++"
+        return call(record) + (f" <{record.duration_ns / 1e9:.6f}>" if self._durations else "")
+
+    def _crash(self, record: Record) -> str:
+        lines = [item.data.decode(errors="replace") for item in record.items]
+        return "".join(f"adyton: {self._symbol(line)}\n" for line in lines)
+
+
+def call(record: Record) -> str:
+    """Write a system call with its arguments and result."""
+    name = numbers.NAMES.get(record.number, f"syscall_{record.number}")
+    known, result_form = calls.CALLS.get(name, (("hex",) * 6, "int"))
+    contents = {item.argument: (item.data, item.cut) for item in record.items}
+    shown = [
+        forms.argument(form, value, contents.get(index))
+        for index, (form, value) in enumerate(zip(known, record.arguments, strict=False))
+    ]
+    if name in _OPENS and not _makes_file(record.arguments, known):
+        shown.pop()
+    text = f"{name}({', '.join(shown)}) = {forms.result(result_form, record.result)}"
+    return f"{text}  # {record.why}" if record.why else text
+
+
+_OPENS = ("open", "openat")
+
+
+def _makes_file(arguments: tuple[int, ...], known: tuple[str, ...]) -> bool:
+    return bool(arguments[known.index("open")] & (os.O_CREAT | os.O_TMPFILE & ~os.O_DIRECTORY))
+
+
+def _missing(record: Record) -> str:
+    name = numbers.NAMES.get(record.arguments[0], f"syscall {record.arguments[0]}")
+    return f"adyton: {name}: {record.why or 'not there yet; the program got ENOSYS'}\n"
+
+
+@dataclass(slots=True)
+class Count:
+    """What is known of one call: times made, times failed, time spent in ns."""
+
+    calls: int = 0
+    errors: int = 0
+    total_ns: int = 0
+
+
+@dataclass(slots=True)
+class Counts:
+    """Counts calls by name, for `adyton trace -c`."""
+
+    rows: dict[str, Count] = field(default_factory=dict)
+
+    def add(self, record: Record) -> None:
+        """Count a record, unless it is no call."""
+        if record.number not in numbers.NAMES:
+            return
+        row = self.rows.setdefault(numbers.NAMES[record.number], Count())
+        row.calls += 1
+        row.errors += -4095 <= record.result < 0
+        row.total_ns += record.duration_ns
+
+    def table(self) -> str:
+        """Write the table, most time first."""
+        total = sum(row.total_ns for row in self.rows.values())
+        lines = [
+            "% time     seconds  usecs/call     calls    errors syscall",
+            "------ ----------- ----------- --------- --------- ----------------",
+        ]
+        ordered = sorted(self.rows.items(), key=lambda pair: (-pair[1].total_ns, pair[0]))
+        for name, row in ordered:
+            share = 100 * row.total_ns / total if total else 0
+            each = row.total_ns / row.calls / 1000
+            lines.append(
+                f"{share:6.2f} {row.total_ns / 1e9:11.6f} {each:11.3f} {row.calls:9} "
+                f"{row.errors or '':>9} {name}"
+            )
+        lines.append(lines[1])
+        calls_made = sum(row.calls for row in self.rows.values())
+        errors = sum(row.errors for row in self.rows.values())
+        lines.append(f"100.00 {total / 1e9:11.6f} {'':11} {calls_made:9} {errors or '':>9} total")
+        return "\n".join(lines) + "\n"

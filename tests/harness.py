@@ -1,0 +1,401 @@
+"""Run a program on Linux and inside an enclave, and compare what both show.
+
+Key types: `Machine` runs a command on either side, `Outcome` is what was seen, `Case` is
+a C program with the ways to build it. Nothing is normalised unless a test asks for it: the two
+outcomes have to be equal to the byte.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from _pytest.mark import ParameterSet
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build" / "tests"
+OBSERVE = ROOT / "tests" / "syscalls" / "observe.h"
+
+_FROM_SOURCE = (
+    "import sys, runpy; sys.path.insert(0, {src!r}); sys.argv[0] = 'adyton'; "
+    "runpy.run_module('adyton', run_name='__main__', alter_sys=True)"
+)
+# Bad arguments and ignored results are what many of the programs are about.
+_C_FLAGS = (
+    *(
+        "-O1",
+        "-g",
+        "-D_GNU_SOURCE",
+        "-pthread",
+        "-Wall",
+        "-Wextra",
+        "-Wno-nonnull",
+        "-Wno-unused-result",
+    ),
+    *("-Wno-stringop-overflow", "-Wno-stringop-overread", "-Wno-format-truncation"),
+)
+_VARIANTS: dict[str, tuple[str, ...]] = {
+    "static": ("gcc", "-static"),
+    "dynamic": ("gcc",),
+    "static-pie": ("gcc", "-static-pie"),
+    "no-pie": ("gcc", "-no-pie"),
+    "musl": ("musl-gcc", "-static"),
+    "musl-dynamic": ("musl-gcc",),
+}
+
+
+class MissingToolError(RuntimeError):
+    """A tool that the tests need is not installed."""
+
+
+class CompileError(RuntimeError):
+    """A test program does not compile."""
+
+
+def tool(name: str) -> str:
+    """Find a program on PATH.
+
+    Raises:
+        MissingToolError: It is not there. Tests never skip silently for want of a tool.
+    """
+    found = shutil.which(name)
+    if found is None:
+        raise MissingToolError(f"{name} is not installed; run `make setup`")
+    return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What a command showed.
+
+    `status` is the exit code, or 128+N when signal N ended it, as a shell says it; None when it was
+    stopped by the time limit.
+    """
+
+    status: int | None
+    stdout: bytes
+    stderr: bytes
+
+    def described(self) -> str:
+        """The outcome as lines of text, for a difference that a person reads."""
+        status = "time limit" if self.status is None else str(self.status)
+        return (
+            f"status: {status}\n"
+            f"--- stdout\n{self.stdout.decode(errors='backslashreplace')}\n"
+            f"--- stderr\n{self.stderr.decode(errors='backslashreplace')}"
+        )
+
+
+def execute(
+    command: list[str],
+    *,
+    cwd: Path,
+    env: dict[str, str],
+    stdin: bytes = b"",
+    timeout: float = 40.0,
+) -> Outcome:
+    """Run a command in a process group of its own and collect what it shows.
+
+    On the time limit (seconds) the whole group is killed, so that nothing stays behind.
+    """
+    process = subprocess.Popen(
+        command,
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        stdout, stderr = process.communicate(stdin, timeout=timeout)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        stdout, stderr = process.communicate()
+        return Outcome(None, stdout, stderr)
+    code = process.returncode
+    return Outcome(128 - code if code < 0 else code, stdout, stderr)
+
+
+def adyton_command() -> list[str]:
+    """The words that start `adyton` from this tree, whether it is installed or not."""
+    return [sys.executable, "-c", _FROM_SOURCE.format(src=str(ROOT / "src"))]
+
+
+def environment(extra: dict[str, str] | None = None) -> dict[str, str]:
+    """The small, fixed environment that both sides get."""
+    base = {
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOME": "/root",
+        "LANG": "C.UTF-8",
+        "TZ": "UTC",
+    }
+    # Some machines need OpenBLAS told which kernel to use; both sides must then agree.
+    passed = {k: v for k, v in os.environ.items() if k.startswith(("OPENBLAS_", "ADYTON_"))}
+    return base | passed | (extra or {})
+
+
+class Machine:
+    """Runs commands on Linux and inside an enclave.
+
+    Args:
+        options: Further options of `adyton run`, for the whole session.
+        native_only: Run natively twice instead, which finds programs whose output varies.
+    """
+
+    def __init__(self, options: list[str], *, native_only: bool = False) -> None:
+        self.options = options
+        self.native_only = native_only
+
+    def native(self, command: list[str], **how: object) -> Outcome:
+        """Run on Linux; arguments as `execute`."""
+        return execute(command, **how)  # type: ignore[arg-type]
+
+    def inside(
+        self, command: list[str], *, options: list[str] | None = None, **how: object
+    ) -> Outcome:
+        """Run inside an enclave; `options` are further ones of `adyton run`."""
+        if self.native_only:
+            return execute(command, **how)  # type: ignore[arg-type]
+        words = [*adyton_command(), "run", *self.options, *(options or []), "--", *command]
+        return execute(words, **how)  # type: ignore[arg-type]
+
+    def compare(
+        self,
+        command: list[str],
+        *,
+        stdin: bytes = b"",
+        env: dict[str, str] | None = None,
+        files: dict[str, bytes] | None = None,
+        options: list[str] | None = None,
+        timeout: float = 40.0,
+        normalise: Callable[[Outcome], Outcome] | None = None,
+        diagnostics: bool = False,
+    ) -> Outcome:
+        """Run a command on both sides in fresh folders and assert that they show the same.
+
+        Args:
+            command: Program and arguments.
+            stdin: What both read from standard input.
+            env: Added to the fixed environment.
+            files: Put into both working folders before.
+            options: Further options of `adyton run`.
+            timeout: Seconds for each side.
+            normalise: Applied to both outcomes before they are compared.
+            diagnostics: Leave lines of stderr that begin with `adyton: ` out of the comparison;
+                only for programs that are meant to cause some, a crash report, say.
+
+        Returns:
+            The native outcome.
+        """
+        outcomes = []
+        for run in (self.native, self.inside):
+            folder = Path(tempfile.mkdtemp(prefix="adyton-test-"))
+            try:
+                for name, content in (files or {}).items():
+                    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                    (folder / name).write_bytes(content)
+                extra = {"options": options} if run == self.inside else {}
+                outcome = run(
+                    command, cwd=folder, env=environment(env), stdin=stdin, timeout=timeout, **extra
+                )
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+            if diagnostics:
+                outcome = without_diagnostics(outcome)
+            outcomes.append(normalise(outcome) if normalise else outcome)
+        native, inside = outcomes
+        assert b"cannot go on" not in native.stdout, f"the test itself fails: {native.described()}"
+        assert b": NO\n" not in native.stdout, f"Linux refutes the test: {native.described()}"
+        assert native.status is not None, f"too slow even on Linux: {' '.join(command)}"
+        assert inside.described().splitlines() == native.described().splitlines(), (
+            f"inside differs from Linux: {' '.join(command)}"
+        )
+        assert inside == native, f"inside differs from Linux: {' '.join(command)}"
+        return native
+
+    def run_inside(
+        self,
+        command: list[str],
+        *,
+        stdin: bytes = b"",
+        env: dict[str, str] | None = None,
+        options: list[str] | None = None,
+        timeout: float = 40.0,
+    ) -> Outcome:
+        """Run a command inside only, in a fresh folder, for what has no native counterpart."""
+        if self.native_only:
+            pytest.skip("asked for with --native-only; this test is about the inside alone")
+        folder = Path(tempfile.mkdtemp(prefix="adyton-test-"))
+        try:
+            return self.inside(
+                command,
+                options=options,
+                cwd=folder,
+                env=environment(env),
+                stdin=stdin,
+                timeout=timeout,
+            )
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def without_diagnostics(outcome: Outcome) -> Outcome:
+    """The outcome without the lines of stderr that Adyton itself wrote."""
+    lines = outcome.stderr.splitlines(keepends=True)
+    kept = b"".join(line for line in lines if not line.startswith(b"adyton: "))
+    return dataclasses.replace(outcome, stderr=kept)
+
+
+def _build(sources: list[Path], words: list[str], env: dict[str, str] | None = None) -> Path:
+    """Build once for each content of sources and words; `words` get the output path appended."""
+    digest = hashlib.sha256("\0".join(words).encode())
+    for source in sources:
+        digest.update(source.read_bytes())
+    target = BUILD / f"{sources[0].stem}-{digest.hexdigest()[:16]}"
+    if target.exists():
+        return target
+    BUILD.mkdir(parents=True, exist_ok=True)
+    scratch = BUILD / f"{target.name}.{os.getpid()}"
+    built = subprocess.run(
+        [*words, str(scratch)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | (env or {}),
+    )
+    if built.returncode != 0:
+        raise CompileError(f"{' '.join(words)}\n{built.stdout}{built.stderr}")
+    scratch.replace(target)
+    return target
+
+
+def compile_c(source: Path, variant: str = "static", extra: tuple[str, ...] = ()) -> Path:
+    """Compile a C or C++ test program.
+
+    Args:
+        source: The `.c` or `.cc` file.
+        variant: One of static, dynamic, static-pie, no-pie, musl, musl-dynamic.
+        extra: Further words for the compiler.
+
+    Raises:
+        MissingToolError: No such compiler.
+        CompileError: The program does not compile; the message has the compiler's words.
+    """
+    compiler, *link = _VARIANTS[variant]
+    if source.suffix == ".cc":
+        compiler = "g++"
+    words = [tool(compiler), *_C_FLAGS, *link, "-I", str(OBSERVE.parent), str(source), *extra, "-o"]
+    return _build([source, OBSERVE], words)
+
+
+def compile_go(source: Path) -> Path:
+    """Compile a Go test program without cgo: static, with Go's own system calls."""
+    words = [tool("go"), "build", "-o"]
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
+    target = BUILD / f"{source.stem}-{digest}"
+    if not target.exists():
+        BUILD.mkdir(parents=True, exist_ok=True)
+        scratch = BUILD / f"{target.name}.{os.getpid()}"
+        env = os.environ | {
+            "CGO_ENABLED": "0",
+            "GOFLAGS": "-mod=mod",
+            "GO111MODULE": "off",
+            "GOTOOLCHAIN": "local",
+        }
+        built = subprocess.run(
+            [*words, str(scratch), str(source)],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=env,
+        )
+        if built.returncode != 0:
+            raise CompileError(built.stdout + built.stderr)
+        scratch.replace(target)
+    return target
+
+
+def compile_raw(source: Path) -> Path:
+    """Assemble and link a program without any libc."""
+    return _build([source], [tool("gcc"), "-nostdlib", "-static", str(source), "-o"])
+
+
+def compile_rust(source: Path) -> Path:
+    """Compile a Rust test program with the toolchain that the tree pins."""
+    return _build([source], [tool("rustc"), "--edition=2024", "-O", str(source), "-o"])
+
+
+_HEADER = re.compile(r"^// (build|args|stdin|timeout|diagnostics|options): *(.*)$", re.MULTILINE)
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A C test program with the way in which it is built and run.
+
+    The source says so in comment lines at its head, all optional:
+    `// build: static dynamic musl` (default: static), `// args: …`, `// stdin: …`,
+    `// timeout: 60`, `// diagnostics: expected`, `// options: …` (of `adyton run`).
+    """
+
+    source: Path
+    variant: str
+    args: tuple[str, ...] = ()
+    stdin: bytes = b""
+    timeout: float = 40.0
+    diagnostics: bool = False
+    options: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The test's name: program and variant."""
+        return f"{self.source.stem}-{self.variant}"
+
+    def run(self, machine: Machine) -> Outcome:
+        """Build it, run it on both sides, compare."""
+        binary = compile_c(self.source, self.variant)
+        return machine.compare(
+            [str(binary), *self.args],
+            stdin=self.stdin,
+            timeout=self.timeout,
+            diagnostics=self.diagnostics,
+            options=list(self.options),
+        )
+
+
+def cases(folder: Path) -> list[ParameterSet]:
+    """The cases of a family: every `.c` file of its folder, in each variant that it names.
+
+    Each is a parameter for `pytest.mark.parametrize`, with its name and its time limit.
+    """
+    found = []
+    for source in sorted(folder.glob("*.c")):
+        head = dict(_HEADER.findall(source.read_text()))
+        for variant in head.get("build", "static").split():
+            case = Case(
+                source,
+                variant,
+                args=tuple(head.get("args", "").split()),
+                stdin=head.get("stdin", "").encode(),
+                timeout=float(head.get("timeout", 40)),
+                diagnostics="diagnostics" in head,
+                options=tuple(head.get("options", "").split()),
+            )
+            # Both sides, and the compiler before them.
+            limit = pytest.mark.timeout(2 * case.timeout + 30)
+            found.append(pytest.param(case, id=case.name, marks=limit))
+    return found

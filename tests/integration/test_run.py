@@ -1,0 +1,309 @@
+"""The command line's contract: exit codes, streams, options, messages, counters."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.harness import Machine, adyton_command, compile_c, environment, tool
+
+PROCESS = Path(__file__).parent.parent / "syscalls" / "process"
+
+
+def run(*words: str, **how: object) -> subprocess.CompletedProcess[str]:
+    """Run `adyton` with these words and return what it shows as text."""
+    return subprocess.run(
+        [*adyton_command(), *words],
+        capture_output=True,
+        text=True,
+        timeout=90,
+        env=environment(),
+        **how,
+    )  # type: ignore[call-overload, no-any-return]
+
+
+@pytest.mark.smoke
+def test_exit_codes() -> None:
+    assert run("run", "true").returncode == 0
+    assert run("run", "--", "sh", "-c", "exit 42").returncode == 42
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "text"),
+    [
+        (("run",), 125, "program"),
+        (("run", "--no-such-option", "true"), 125, "no-such-option"),
+        (("run", "--memory", "3GG", "true"), 125, "3GG"),
+        (("run", "--memory", "100", "true"), 125, "100"),
+        (("run", "--memory", "1KiB", "true"), 125, "small"),
+        (("run", "--vcpus", "0", "true"), 125, "vcpus"),
+        (("run", "--vcpus", "65", "true"), 125, "64"),
+        (("run", "--vcpus", "many", "true"), 125, "many"),
+        (("run", "--env-file", "/no/such/file", "true"), 125, "/no/such/file"),
+        (("run", "-v", "/no/such/folder:/x", "true"), 125, "/no/such/folder"),
+        (("run", "-w", "/no/such/folder", "true"), 125, "/no/such/folder"),
+        (("run", "--backend", "warp", "true"), 125, "warp"),
+        (("run", "--exit-cost", "-1", "true"), 125, "exit-cost"),
+        (("run", "--image", "x.img", "true"), 125, "image"),
+        (("run", "no-such-program-anywhere"), 127, "no-such-program-anywhere"),
+        (("run", "./nothing"), 127, "nothing"),
+        (("run", "/etc/passwd"), 126, "/etc/passwd"),
+        (("run", "/tmp"), 126, "/tmp"),
+        (("no-such-command",), 125, "no-such-command"),
+    ],
+    ids=lambda value: "_".join(value) if isinstance(value, tuple) else None,
+)
+def test_refusals(words: tuple[str, ...], status: int, text: str, tmp_path: Path) -> None:
+    """One clear message on stderr that names what is wrong, nothing on stdout or left behind."""
+    result = run(*words, cwd=tmp_path)
+    assert result.returncode == status, result.stderr
+    assert result.stdout == ""
+    assert result.stderr.startswith("adyton: ")
+    assert text in result.stderr
+    assert result.stderr.count("\n") <= 2
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x7fELF",
+        b"\x7fELF\x02\x01\x01" + bytes(57),
+        b"text without an interpreter\n",
+        os.urandom(5000),
+    ],
+    ids=["empty", "magic", "zero-header", "text", "random"],
+)
+def test_malformed_programs(content: bytes, tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    program.write_bytes(content)
+    program.chmod(0o755)
+    result = run("run", str(program))
+    assert result.returncode == 126
+    assert result.stderr.startswith("adyton: ")
+
+
+@pytest.mark.smoke
+def test_streams_pass_through() -> None:
+    result = subprocess.run(
+        [*adyton_command(), "run", "cat"],
+        input=bytes(range(256)) * 10_000,
+        capture_output=True,
+        timeout=60,
+        env=environment(),
+    )
+    assert result.stdout == bytes(range(256)) * 10_000
+    assert result.stderr == b""
+
+
+def test_closed_stdout_is_a_broken_pipe() -> None:
+    """`adyton run yes | head -1` ends, as `yes | head -1` does."""
+    head = subprocess.run(
+        [
+            "bash",
+            "-c",
+            f"{' '.join(map(repr, adyton_command()))} run yes | head -1; echo ${{PIPESTATUS[0]}}",
+        ],
+        capture_output=True,
+        timeout=60,
+        text=True,
+        env=environment(),
+    )
+    assert head.stdout == "y\n141\n"
+
+
+def test_environment_and_directory(tmp_path: Path) -> None:
+    listing = tmp_path / "variables"
+    listing.write_text("# comment\nFROM_FILE=one two\n")
+    result = run(
+        "run", "-e", "GIVEN=x=y", "-e", "TZ", "--env-file", str(listing), "-w", "/usr", "sh", "-c",
+        'echo "$GIVEN|$TZ|$FROM_FILE|$HOME"; pwd',
+    )  # fmt: skip
+    assert result.stdout == "x=y|UTC|one two|/root\n/usr\n"
+
+
+def test_volumes(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "file").write_text("from the host\n")
+    read_only = run(
+        "run", "-v", f"{tmp_path}/in:/data", "sh", "-c", "cat /data/file; echo no >/data/file"
+    )
+    assert read_only.stdout == "from the host\n"
+    assert read_only.returncode != 0
+    assert (tmp_path / "in" / "file").read_text() == "from the host\n"
+    written = run(
+        "run",
+        "-v",
+        f"{tmp_path}/in:/data:rw",
+        "sh",
+        "-c",
+        "echo new >/data/file; echo more >/data/other",
+    )
+    assert written.returncode == 0, written.stderr
+    assert (tmp_path / "in" / "file").read_text() == "new\n"
+    assert (tmp_path / "in" / "other").read_text() == "more\n"
+
+
+def test_host_files_stay_as_they_are(tmp_path: Path) -> None:
+    """Without -v the working directory is seen, and what is written to it vanishes."""
+    (tmp_path / "file").write_text("old\n")
+    result = run(
+        "run",
+        "sh",
+        "-c",
+        "cat file; echo new >file; echo more >other; cat file other",
+        cwd=tmp_path,
+    )
+    assert result.stdout == "old\nnew\nmore\n"
+    assert (tmp_path / "file").read_text() == "old\n"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_home_is_not_there(tmp_path: Path) -> None:
+    """Quick mode does not show the rest of the home directory."""
+    home = tmp_path / "home"
+    (home / ".ssh").mkdir(parents=True)
+    (home / ".ssh" / "id").write_text("secret\n")
+    (tmp_path / "work").mkdir()
+    result = subprocess.run(
+        [*adyton_command(), "run", "cat", f"{home}/.ssh/id"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=tmp_path / "work",
+        env=environment({"HOME": str(home)}),
+    )
+    assert "secret" not in result.stdout
+    assert result.returncode == 1
+
+
+def test_user() -> None:
+    assert run("run", "-u", "1234:5678", "id").stdout.startswith("uid=1234 gid=5678")
+
+
+def test_memory_limit() -> None:
+    """Going over is ENOMEM, a MemoryError in Python, and one line with limit and option."""
+    script = "try: bytearray(400 << 20)\nexcept MemoryError: print('MemoryError')"
+    result = run("run", "--memory", "256MiB", "/usr/bin/python3", "-c", script)
+    assert result.stdout == "MemoryError\n"
+    assert result.returncode == 0
+    lines = [line for line in result.stderr.splitlines() if line.startswith("adyton: ")]
+    assert len(lines) == 1
+    assert "256" in lines[0]
+    assert "--memory" in lines[0]
+
+
+def test_reservations_cost_nothing() -> None:
+    script = (
+        "import mmap\n"
+        "flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS\n"
+        "print(len(mmap.mmap(-1, 1 << 40, prot=0, flags=flags)))"
+    )
+    result = run("run", "--memory", "256MiB", "/usr/bin/python3", "-c", script)
+    assert result.stdout == f"{1 << 40}\n", result.stderr
+
+
+def test_unknown_system_call_is_named_once() -> None:
+    script = (
+        "import ctypes\n"
+        "libc = ctypes.CDLL(None)\n"
+        "for _ in range(3): libc.syscall(451, 1, 2)\n"
+        "print(libc.syscall(9999))"
+    )
+    result = run("run", "/usr/bin/python3", "-c", script)
+    assert result.stdout == "-1\n"
+    lines = [line for line in result.stderr.splitlines() if line.startswith("adyton: ")]
+    assert 1 <= len(lines) <= 2
+    assert any("cachestat" in line or "451" in line for line in lines)
+
+
+def test_stat(tmp_path: Path) -> None:
+    counters = tmp_path / "counters.json"
+    result = run("run", "--stat", str(counters), "sha256sum", "/etc/passwd")
+    assert result.returncode == 0, result.stderr
+    shown = json.loads(counters.read_text())
+    for name in (
+        "exits",
+        "syscalls",
+        "context_switches",
+        "preemptions",
+        "interception",
+        "memory",
+        "rings",
+    ):
+        assert name in shown
+    assert shown["exits"]["total"] > 0
+    assert (
+        shown["syscalls"]["total"]
+        >= sum(v for k, v in shown["syscalls"].items() if k != "total")
+        > 5
+    )
+    assert {"trapped", "patched_sites", "unpatched_sites"} <= shown["interception"].keys()
+    assert 0 < shown["wall_seconds"] < 60
+
+
+def test_computing_makes_no_exits(tmp_path: Path) -> None:
+    """A program that computes and makes calls inside does not leave the enclave for them."""
+    totals = []
+    for rounds in (1_000, 100_000):
+        counters = tmp_path / f"{rounds}.json"
+        script = f"import os\nfor _ in range({rounds}): os.getppid()"
+        run("run", "--vcpus", "1", "--stat", str(counters), "/usr/bin/python3", "-c", script)
+        totals.append(json.loads(counters.read_text())["exits"]["total"])
+    assert totals[1] - totals[0] < 100, totals
+
+
+def test_trace() -> None:
+    result = run("run", "--trace", "cat", "/no/such/file")
+    assert result.returncode == 1
+    assert "openat(" in result.stderr
+    assert "ENOENT" in result.stderr
+
+
+WAYS = [
+    ["--without", "rings"],
+    ["--with", "rings"],
+    ["--without", "patching"],
+    ["--without", "inclusive-dispatch"],
+    ["--without", "avx512"],
+    ["--vcpus", "1"],
+    ["--vcpus", "8"],
+    ["--exit-cost", "10000"],
+]
+
+
+@pytest.mark.parametrize("options", WAYS, ids=" ".join)
+def test_same_output_either_way(options: list[str], machine: Machine) -> None:
+    """Each way to carry I/O and each feature switched off shows the same."""
+    machine.compare([tool("sha256sum"), "/usr/bin/python3", "/etc/passwd"], options=options)
+    machine.compare([str(compile_c(PROCESS / "thread_locks.c", "dynamic"))], options=options)
+
+
+def test_info() -> None:
+    result = run("info", "--json")
+    assert result.returncode == 0, result.stderr
+    assert isinstance(json.loads(result.stdout), (dict, list))
+
+
+def test_python_api() -> None:
+    """`adyton.run` mirrors `subprocess.run`."""
+    script = (
+        "import adyton, subprocess\n"
+        "r = adyton.run(['cat'], input='text', capture_output=True, text=True, timeout=30)\n"
+        "print(r.stdout, r.returncode)\n"
+        "try: adyton.run(['false'], check=True)\n"
+        "except subprocess.CalledProcessError as e: print('failed', e.returncode)\n"
+        "try: adyton.run(['sleep', '30'], timeout=1)\n"
+        "except subprocess.TimeoutExpired: print('time limit')\n"
+    )
+    env = environment() | {"PYTHONPATH": str(Path(__file__).parents[2] / "src")}
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=90, env=env
+    )
+    assert result.stdout == "text 0\nfailed 1\ntime limit\n", result.stderr

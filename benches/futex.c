@@ -17,7 +17,9 @@ static void wait_for(int mine)
 {
     int seen;
     while ((seen = atomic_load(&turn)) != mine && seen != OVER)
-        syscall(SYS_futex, &turn, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0);
+        if (syscall(SYS_futex, &turn, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0) < 0 &&
+            errno != EAGAIN)
+            must(-1, "futex wait");
 }
 
 static void give(int to)

@@ -77,6 +77,8 @@ static void run(int threads)
 int main(int argc, char **argv)
 {
     begin(argc, argv);
+    // Failing is fast too.
+    must(sched_yield(), "sched_yield");
     for (int i = 2; i < argc; i++) {
         int threads = atoi(argv[i]);
         if (threads < 1 || threads > THREADS_MAX) {

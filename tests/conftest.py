@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import shlex
 
+import hypothesis
 import pytest
 
 from tests.harness import Machine
+
+hypothesis.settings.register_profile("fuzz", max_examples=5000, deadline=None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

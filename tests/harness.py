@@ -193,7 +193,7 @@ class Machine:
             stdin: What both read from standard input.
             env: Added to the fixed environment.
             files: Put into both working folders before.
-            options: Further options of `adyton run`.
+            options: Further options of `adyton run`; `{folder}` in them is the working folder.
             timeout: Seconds for each side.
             normalise: Applied to both outcomes before they are compared.
             diagnostics: Leave lines of stderr that begin with `adyton: ` out of the comparison;
@@ -209,7 +209,8 @@ class Machine:
                 for name, content in (files or {}).items():
                     (folder / name).parent.mkdir(parents=True, exist_ok=True)
                     (folder / name).write_bytes(content)
-                extra = {"options": options} if run == self.inside else {}
+                placed = [option.replace("{folder}", str(folder)) for option in options or []]
+                extra = {"options": placed} if run == self.inside else {}
                 outcome = run(
                     command, cwd=folder, env=environment(env), stdin=stdin, timeout=timeout, **extra
                 )
@@ -365,7 +366,7 @@ class Case:
         """The test's name: program and variant."""
         return f"{self.source.stem}-{self.variant}"
 
-    def run(self, machine: Machine) -> Outcome:
+    def run(self, machine: Machine, *, options: tuple[str, ...] = ()) -> Outcome:
         """Build it, run it on both sides, compare."""
         binary = compile_c(self.source, self.variant)
         return machine.compare(
@@ -373,7 +374,7 @@ class Case:
             stdin=self.stdin,
             timeout=self.timeout,
             diagnostics=self.diagnostics,
-            options=list(self.options),
+            options=[*self.options, *options],
         )
 
 

@@ -1,4 +1,4 @@
-"""`make demo`: unmodified programs inside an enclave, what it cost, and how it compares with Linux."""
+"""`make demo`: unmodified programs inside an enclave, their cost, a comparison with Linux."""
 
 from __future__ import annotations
 

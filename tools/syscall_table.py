@@ -1,4 +1,4 @@
-"""Generates docs/syscalls/table.md: the calls that exist, their families, the programs that try them.
+"""Generates docs/syscalls/table.md: the calls that exist, their families, the programs of each.
 
 Reads the source: numbers and names from `crates/abi/src/nr.rs`, families from the kernel's table,
 and what is there from the arms of the families' functions.

@@ -1,4 +1,4 @@
-"""Every system call that exists has a program that compares it with Linux, and stands in the docs."""
+"""Every system call has a program that compares it with Linux, and stands in the docs."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 # Everything that a build reads.
-SOURCES = ("crates", "src", "tools", "Cargo.toml", "Cargo.lock", "rust-toolchain.toml",
+SOURCES = ("benches", "crates", "src", "tools", "Cargo.toml", "Cargo.lock", "rust-toolchain.toml",
            "pyproject.toml", "hatch_build.py", "README.md", "LICENSE", "CHANGELOG.md")  # fmt: skip
 
 

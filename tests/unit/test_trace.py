@@ -208,6 +208,7 @@ def test_a_stream_that_breaks_off_ends() -> None:
     [
         ("_ZN4core3fmt5Write9write_str17h0123456789abcdefE", "core::fmt::Write::write_str"),
         ("_RNvNtCs1234_7mycrate3foo3bar", "mycrate::foo::bar"),
+        ("_RNvMs_NtCs12_5alloc7raw_vecINtB2_6RawVechE4grow", "alloc::raw_vec::RawVec::grow"),
         ("main", "main"),
     ],
 )

@@ -44,16 +44,23 @@ pub enum HostCall {
     Stat = 17,
     /// `(ptr, len)`: trace records.
     Trace = 18,
-    /// `(vcpu)`: sets up the vCPU's ring; the result is written to the ring's page.
+    /// `(vcpu, out)`: sets up the calling vCPU's ring; seven addresses are written to `out`: SQ head,
+    /// tail and flags, CQ head and tail, submissions, completions.
     RingSetup = 19,
-    /// `(vcpu, submit, wait, timeout_ns)`: `io_uring_enter` for the calling vCPU.
+    /// `(vcpu, submit)`: `io_uring_enter` for the calling vCPU, without a wait.
     RingEnter = 20,
     /// `()`: lets the vCPUs other than the first enter; once.
     Start = 21,
+    /// `(vcpu, handle)`: makes a handle's file known to the calling vCPU's ring, in the slot of the
+    /// handle's index.
+    RingRegister = 22,
 }
 
+/// Slots for files that a ring has.
+pub const RING_FILES: u64 = 4096;
+
 /// Number of host calls plus one: the length of a table indexed by call.
-pub const HOST_CALLS: usize = 22;
+pub const HOST_CALLS: usize = 23;
 
 /// What [`HostCall::Map`] maps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

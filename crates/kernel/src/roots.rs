@@ -18,6 +18,7 @@ use vfs::node::{Kind, New};
 use vfs::tree::{Policy, TMPFS_MAGIC, Tree};
 
 use crate::Kernel;
+use crate::process::procfs;
 
 /// Names under `/dev` that lead elsewhere.
 const LINKS: [(&[u8], &[u8]); 5] = [
@@ -93,6 +94,13 @@ pub(crate) async fn mount(kernel: &'static Kernel, roots: &[OwnedRoot]) -> Resul
     kernel.mounts.mount(at, Arc::clone(base.root()), b"adyton", Flags::empty())?;
     let devices = devices().await?;
     mount_at(kernel, b"/dev", &devices, b"devtmpfs", Flags::NO_SUID).await?;
+    let flags = Flags::NO_SUID | Flags::NO_DEVICES | Flags::NO_EXEC;
+    for (path, root, source) in [
+        (b"/proc".as_slice(), procfs::proc(kernel), b"proc".as_slice()),
+        (b"/sys", procfs::sys(kernel), b"sysfs"),
+    ] {
+        kernel.mounts.mount(find(kernel, path).await?, root, source, flags)?;
+    }
     let shared = memory("tmpfs", 0o1777);
     mount_at(kernel, b"/dev/shm", &shared, b"tmpfs", Flags::NO_SUID | Flags::NO_DEVICES).await?;
     for path in [b"/tmp".as_slice(), b"/run"] {

@@ -120,8 +120,9 @@ pub fn other(index: usize) -> ! {
 
 /// Takes in what the host reported: signals for the first process, readiness. True when it woke a task.
 pub(crate) fn poll_events() -> bool {
+    let moved = platform::carrier::turn();
     if !mailbox::pending() {
-        return false;
+        return moved;
     }
     let (signals, woke) = mailbox::drain();
     if let Some(kernel) = KERNEL.get() {
@@ -129,7 +130,7 @@ pub(crate) fn poll_events() -> bool {
             signal::send::from_host(kernel, number);
         }
     }
-    woke
+    woke || moved
 }
 
 /// Hands the counters out, if they are wanted and may be told.

@@ -254,14 +254,15 @@ pub fn counters(kernel: &Kernel) -> String {
         sleeps += counters.sleeps;
     }
     let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let rings = platform::carrier::counters();
     let elapsed = platform::clock::now().saturating_sub(kernel.settings.started);
     format!(
         "{{\"exits\": {{{}, \"total\": {all}}}, \"syscalls\": {{{}, \"total\": {total}}}, \
          \"context_switches\": {switches}, \"steals\": {steals}, \"sleeps\": {sleeps}, \
          \"preemptions\": {}, \"interception\": {{\"trapped\": {}, \"patched_sites\": {}, \
          \"unpatched_sites\": {}}}, \"memory\": {{\"limit\": {}, \"peak\": {}, \"user\": {}, \
-         \"frames\": {}, \"libos\": {}}}, \"rings\": {{\"submitted\": 0, \"completed\": 0, \
-         \"enters\": {}}}, \"wall_seconds\": {}.{:09}}}\n",
+         \"frames\": {}, \"libos\": {}}}, \"rings\": {{\"submitted\": {}, \"completed\": {}, \
+         \"rejected\": {}, \"enters\": {}}}, \"wall_seconds\": {}.{:09}}}\n",
         exits.join(", "),
         calls.join(", "),
         gate::interruptions(Interruption::Preempt),
@@ -273,6 +274,9 @@ pub fn counters(kernel: &Kernel) -> String {
         platform::budget::used(platform::budget::Purpose::User),
         platform::budget::used(platform::budget::Purpose::Frames),
         platform::budget::used(platform::budget::Purpose::Libos),
+        rings.submitted,
+        rings.completed,
+        rings.rejected,
         gate::calls(HostCall::RingEnter),
         elapsed / 1_000_000_000,
         elapsed % 1_000_000_000,

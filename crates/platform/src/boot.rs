@@ -14,7 +14,7 @@ use abi::layout::{self, Layout};
 use abi::plan::{Boot, CONFIG_MAGIC, Config, VERSION, flag};
 use abi::trap::Trap;
 
-use crate::{arena, budget, clock, cpu, gate, heap, io, random, user, vcpu};
+use crate::{arena, budget, carrier, clock, cpu, gate, heap, io, random, user, vcpu};
 
 /// The most bytes of a boot blob.
 const BLOB_MAX: u64 = 64 << 20;
@@ -159,6 +159,8 @@ pub unsafe fn start(boot: *const Boot) -> Start {
         fail(format_args!("{} vCPUs asked, {} measured", boot.vcpus, config.max_vcpus));
     }
     budget::set_limit(boot.memory_limit.min(config.max_memory));
+    let dear = boot.exit_cost > 0 || boot.flags & flag::RINGS_FOR_ALL != 0;
+    carrier::init(dear && boot.flags & flag::NO_RINGS == 0, size);
     start_clock(&boot);
     let mut blob = alloc::vec![0_u8; usize::try_from(boot.blob_len).unwrap_or(0)];
     // SAFETY: outside the range and at most BLOB_MAX long; a copy of whatever the host left there.

@@ -141,9 +141,8 @@ pub fn perform(operation: &Operation) -> Untrusted<i64> {
 /// Carries out `operation` by whichever carrier the policy picks; `bounce` comes back with the data.
 ///
 /// Cancellation: dropping the future keeps the buffer alive until the host is done with it.
-#[expect(clippy::unused_async, reason = "the ring carrier waits here")]
 pub async fn submit(operation: Operation, bounce: Bounce) -> (Untrusted<i64>, Bounce) {
-    (perform(&operation), bounce)
+    crate::carrier::carry(operation, bounce).await
 }
 
 /// An operation without its buffer's contents.
@@ -164,5 +163,7 @@ fn bytes_of(operation: &Operation) -> [u8; size_of::<Operation>()] {
 
 /// Waits until the host says that `handle` is ready for one of `events` ([`abi::host::events`]).
 pub async fn watch(handle: u64, events: u32) {
-    crate::mailbox::watch(handle, events).await;
+    if !crate::carrier::watch(handle, events).await {
+        crate::mailbox::watch(handle, events).await;
+    }
 }

@@ -1,7 +1,7 @@
 //! The only unsafe code of the LibOS: what touches registers, raw memory and the wall.
 //!
 //! Trusted. Everything above it is safe Rust over these rooms:
-//! - [`gate`]: the way out, one place; [`io`]: typed I/O operations and their carriers.
+//! - [`gate`]: the way out, one place; [`io`]: typed I/O operations; [`carrier`]: how they go.
 //! - [`vcpu`], [`context`], [`trap`]: virtual processors, the switch to user code and back.
 //! - [`user`]: copies to and from user memory that survive any address.
 //! - [`mailbox`]: what the host reports, and how idle vCPUs sleep.
@@ -23,6 +23,7 @@ extern crate alloc;
 pub mod arena;
 pub mod boot;
 pub mod budget;
+pub mod carrier;
 pub mod clock;
 pub mod context;
 pub mod cpu;

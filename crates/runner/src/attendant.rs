@@ -19,6 +19,8 @@ const TICKS_KEPT: u32 = 250;
 const OWN: u64 = u64::MAX;
 /// Token of the signal descriptor in the epoll set.
 const SIGNALS: u64 = u64::MAX - 1;
+/// Token of vCPU 0's ring in the epoll set; the others follow.
+const RINGS: u64 = u64::MAX - 1000;
 /// Host signals that go to the program.
 const FORWARDED: [i32; 9] = [
     libc::SIGINT,
@@ -96,6 +98,27 @@ pub(crate) fn watch(handle: u64, events: u32, token: u64) -> i64 {
     if result == -i64::from(libc::EPERM) { 1 } else { result }
 }
 
+/// Watches the descriptor that tells of completions of a vCPU's ring. Called on a vCPU's thread.
+pub(crate) fn watch_ring(index: u64, fd: RawFd) -> i64 {
+    let events = (libc::EPOLLIN | libc::EPOLLET) as u32;
+    let event = libc::epoll_event { events, u64: RINGS + index };
+    let epoll = EPOLL.load(Ordering::Relaxed) as u64;
+    // SAFETY: descriptors and an event of ours.
+    unsafe {
+        let event = (&raw const event) as u64;
+        sys::call4(libc::SYS_epoll_ctl, epoll, libc::EPOLL_CTL_ADD as u64, fd as u64, event)
+    }
+}
+
+/// Makes a vCPU look at its ring.
+fn ring_has_news(index: u64) {
+    if long(mailbox::IDLE).load(Ordering::SeqCst) >> index & 1 == 0 {
+        vcpu::interrupt(index);
+    } else {
+        wake(index as usize);
+    }
+}
+
 /// Wakes the attendant, which then looks whether ticks are wanted. Called on a vCPU's thread.
 pub(crate) fn tick() -> i64 {
     let one = 1_u64;
@@ -137,6 +160,7 @@ fn attend(epoll: RawFd, event: RawFd, signals: RawFd) {
                     unsafe { libc::read(event, (&raw mut count).cast(), 8) };
                 }
                 SIGNALS => take_signals(signals),
+                token @ RINGS..SIGNALS => ring_has_news(token - RINGS),
                 token => post(token),
             }
         }
@@ -188,7 +212,11 @@ fn notify() {
         vcpu::interrupt(0);
         return;
     }
-    let index = idle.trailing_zeros() as usize;
+    wake(idle.trailing_zeros() as usize);
+}
+
+/// Ends the sleep of a vCPU.
+fn wake(index: usize) {
     let event = word(mailbox::EVENTS + index * mailbox::EVENT_STRIDE);
     event.fetch_add(1, Ordering::SeqCst);
     // SAFETY: a futex wake on a word of shared memory.

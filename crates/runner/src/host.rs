@@ -9,7 +9,7 @@ use abi::layout::USER_START;
 
 use crate::plan::Plan;
 use crate::space::Space;
-use crate::{attendant, io, sys, vcpu};
+use crate::{attendant, io, ring, sys, vcpu};
 
 static USER_END: AtomicU64 = AtomicU64::new(0);
 static TRUSTED: AtomicI32 = AtomicI32::new(-1);
@@ -64,6 +64,9 @@ pub(crate) unsafe extern "sysv64" fn entry(call: u64, a: u64, b: u64, c: u64, d:
     const STAT_CALL: u64 = HostCall::Stat as u64;
     const TRACE_CALL: u64 = HostCall::Trace as u64;
     const START: u64 = HostCall::Start as u64;
+    const RING_SETUP: u64 = HostCall::RingSetup as u64;
+    const RING_ENTER: u64 = HostCall::RingEnter as u64;
+    const RING_REGISTER: u64 = HostCall::RingRegister as u64;
     match call {
         WAIT => wait(a, b, c),
         WAKE => futex(a, libc::FUTEX_WAKE, b, 0),
@@ -85,6 +88,9 @@ pub(crate) unsafe extern "sysv64" fn entry(call: u64, a: u64, b: u64, c: u64, d:
         STAT_CALL => write(STAT.load(Ordering::Relaxed), a, b),
         TRACE_CALL => write(TRACE.load(Ordering::Relaxed), a, b),
         START => vcpu::release(),
+        RING_SETUP => ring::setup(a, b),
+        RING_ENTER => ring::enter(a, b),
+        RING_REGISTER => ring::register(a, b),
         _ => ENOSYS,
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Untrusted, and it decides nothing: it maps exactly what the plan says ([`space`]), enters the
 //! enclave on P threads ([`vcpu`]), turns host signals into entries ([`signals`]), carries out host
-//! calls ([`host`], [`io`]) and watches what may become ready ([`attendant`]).
+//! calls ([`host`], [`io`], [`ring`]) and watches what may become ready ([`attendant`]).
 //!
 //! While a vCPU thread is inside, FS belongs to the program. Whatever runs on such a thread after
 //! its start uses raw system calls ([`sys`]), no libc, no locks of libc, no thread-local storage, and
@@ -13,6 +13,7 @@ mod handles;
 mod host;
 mod io;
 mod plan;
+mod ring;
 mod signals;
 mod space;
 mod sys;

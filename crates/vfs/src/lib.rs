@@ -7,7 +7,7 @@
 //! - [`object`]: what can be opened, and [`object::OpenFile`], the open file description.
 //! - [`descriptor`]: the table of descriptors; [`lock`]: advisory locks; [`credentials`]: who asks.
 //! - [`node`], [`dentry`], [`mount`]: inodes, their names, the tree of mounts.
-//! - [`path`], [`names`]: the walk over names; making, moving and removing them.
+//! - [`path`], [`names`], [`opening`]: the walk over names; making, moving, removing and opening them.
 //! - file systems: [`tree`] (memory, over an optional lower layer), [`host`] (the host's files).
 //! - objects without names: [`pipe`], [`eventfd`], [`epoll`], [`timerfd`], [`socketpair`], [`stream`] (terminal and
 //!   standard streams of the host), [`device`].
@@ -29,9 +29,11 @@ pub mod epoll;
 pub mod eventfd;
 pub mod lock;
 pub mod mount;
+pub mod names;
 pub mod node;
 pub mod host;
 pub mod object;
+pub mod opening;
 pub mod path;
 pub mod pipe;
 pub mod socketpair;

@@ -24,7 +24,7 @@ use crate::object::{Attempt, Events, IoctlArgument, Object, OpenFile, Stat, Stat
 
 /// Bytes that a write must not exceed to be atomic: one slot.
 pub const PIPE_BUF: usize = PAGE;
-/// The largest capacity that F_SETPIPE_SZ gives to the unprivileged, `/proc/sys/fs/pipe-max-size`.
+/// The largest capacity that `F_SETPIPE_SZ` gives to the unprivileged, `/proc/sys/fs/pipe-max-size`.
 pub const MAX_UNPRIVILEGED: usize = 1 << 20;
 /// The largest capacity of all.
 pub const MAX: usize = 1 << 31;
@@ -275,12 +275,12 @@ impl End {
         self.pipe.identity.inode()
     }
 
-    /// Bytes that the pipe holds at most (F_GETPIPE_SZ).
+    /// Bytes that the pipe holds at most (`F_GETPIPE_SZ`).
     pub fn capacity(&self) -> usize {
         self.pipe.state.lock().capacity * PAGE
     }
 
-    /// Changes how much the pipe holds, rounded up to a power of two pages (F_SETPIPE_SZ).
+    /// Changes how much the pipe holds, rounded up to a power of two pages (`F_SETPIPE_SZ`).
     ///
     /// # Errors
     /// EINVAL beyond [`MAX`], EPERM beyond `limit` bytes, EBUSY when more is in use.

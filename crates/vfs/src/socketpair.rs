@@ -25,7 +25,7 @@ use direction::{Direction, LIMIT};
 
 /// ioctl: bytes that the other side has not read (`SIOCOUTQ`).
 const SIOCOUTQ: u32 = 0x5411;
-/// Smallest and largest send buffer that SO_SNDBUF gives.
+/// Smallest and largest send buffer that `SO_SNDBUF` gives.
 const BUFFER_MIN: usize = 4608;
 const BUFFER_MAX: usize = 2 * LIMIT;
 
@@ -60,7 +60,7 @@ pub enum Take {
     Peek,
 }
 
-/// Who made the pair, as SO_PEERCRED tells it.
+/// Who made the pair, as `SO_PEERCRED` tells it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Maker {
     /// Process.
@@ -86,7 +86,7 @@ pub struct Socket {
     side: usize,
     /// Longest waits of receiving and sending, ns; `u64::MAX`: for ever.
     timeouts: [AtomicU64; 2],
-    /// Senders' credentials are told (SO_PASSCRED).
+    /// Senders' credentials are told (`SO_PASSCRED`).
     pass_credentials: AtomicBool,
 }
 
@@ -146,27 +146,27 @@ impl Socket {
         self.mine().identity.inode()
     }
 
-    /// Longest wait of receiving (SO_RCVTIMEO), ns; `u64::MAX`: for ever.
+    /// Longest wait of receiving (`SO_RCVTIMEO`), ns; `u64::MAX`: for ever.
     pub fn receive_timeout(&self) -> &AtomicU64 {
         &self.timeouts[0]
     }
 
-    /// Longest wait of sending (SO_SNDTIMEO), ns; `u64::MAX`: for ever.
+    /// Longest wait of sending (`SO_SNDTIMEO`), ns; `u64::MAX`: for ever.
     pub fn send_timeout(&self) -> &AtomicU64 {
         &self.timeouts[1]
     }
 
-    /// Whether senders' credentials are told (SO_PASSCRED).
+    /// Whether senders' credentials are told (`SO_PASSCRED`).
     pub fn pass_credentials(&self) -> &AtomicBool {
         &self.pass_credentials
     }
 
-    /// The error that is pending, which this clears (SO_ERROR).
+    /// The error that is pending, which this clears (`SO_ERROR`).
     pub fn take_error(&self) -> Option<Errno> {
         self.mine().reset.swap(false, Ordering::AcqRel).then_some(Errno::ECONNRESET)
     }
 
-    /// Bytes that may be under way to the other side (SO_SNDBUF).
+    /// Bytes that may be under way to the other side (`SO_SNDBUF`).
     pub fn send_buffer(&self) -> usize {
         self.outgoing().lock().limit
     }

@@ -1,59 +1,114 @@
 """Comparisons with Linux, each measured beside it in the same run.
 
-A benchmark is a function that returns rows; `register` names it, `main` runs those that are asked
-for and shows, writes or draws what they found.
+`BENCHES` names them; `main` runs those that are asked for and shows, writes and draws what they
+find. `rows` has the statistics, `sides` runs both sides in turns, `calls`, `starts` and `cpu` know
+what is measured.
 """
 
 from __future__ import annotations
 
 import json as json_module
 import sys
+import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
+from adyton.bench import calls, cpu, machine, starts, table
+from adyton.bench import plot as drawing
 from adyton.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
+    from typing import Any
 
-# bench, case, unit, linux, adyton, ratio, spread, n; a ratio above 1 means that Adyton is faster.
-Row = dict[str, Any]
-
-_REGISTRY: dict[str, Callable[[bool], list[Row]]] = {}
+    from adyton.bench.rows import Row
 
 
-def register(name: str, benchmark: Callable[[bool], list[Row]]) -> None:
-    """Make a benchmark known; it is called with whether to be quick."""
-    _REGISTRY[name] = benchmark
+class Bench(Protocol):
+    """A benchmark: gets a folder for its programs, returns rows; ends in 30 seconds if `quick`."""
+
+    def __call__(self, folder: Path, *, quick: bool) -> list[Row]:
+        """Measure."""
+
+
+BENCHES: dict[str, Bench] = {
+    "syscall": calls.syscall,
+    "yield": calls.sched_yield,
+    "futex": calls.futex,
+    "pipe": calls.pipe,
+    "thread": calls.thread,
+    "start": starts.start,
+    "cpu": cpu.cpu,
+    "tmpfs": calls.tmpfs,
+}
 
 
 def main(
     names: Sequence[str], json: str | None = None, plot: str | None = None, quick: bool = False
 ) -> int:
-    """Run benchmarks.
+    """Run benchmarks; return 1 when something could not be measured, else 0.
 
     Args:
-        names: Which; `list` prints what there is.
-        json: File that gets the rows; - is stdout.
+        names: Which; `list` prints what there is, `all` stands for all.
+        json: File that gets the rows; - is stdout, which then gets nothing else.
         plot: File that gets a drawing.
         quick: End within 30 seconds each.
 
     Raises:
-        UsageError: There is no such benchmark, or nothing that could draw.
+        UsageError: There is no such benchmark, or nothing that could draw, or a file can't be
+            written.
+        AdytonError: There is no C compiler.
     """
     if list(names) == ["list"]:
-        sys.stdout.write("".join(f"{name}\n" for name in sorted(_REGISTRY)))
+        sys.stdout.write("".join(f"{name}\n" for name in BENCHES))
         return 0
-    for name in names:
-        if name not in _REGISTRY:
-            known = ", ".join(sorted(_REGISTRY)) or "none in this build"
-            raise UsageError(f'bench "{name}" is not there; there are: {known}')
+    chosen = _chosen(names)
     if plot is not None:
-        raise UsageError("--plot: no benchmark of this build draws")
-    rows = [row for name in names for row in _REGISTRY[name](quick)]
-    text = json_module.dumps(rows, indent=1) + "\n"
-    if json is not None and json != "-":
-        Path(json).write_text(text, encoding="utf-8")
-    else:
-        sys.stdout.write(text)
-    return 0
+        drawing.require()
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory(prefix="adyton-bench-") as name:
+        folder = Path(name)
+        found = machine.facts(folder)
+        for number, bench in enumerate(chosen, 1):
+            _progress(f"[{number}/{len(chosen)}] {bench} …")
+            rows += BENCHES[bench](folder, quick=quick)
+    _progress("")
+    _show(rows, found, json)
+    if plot is not None:
+        drawing.draw(rows, plot, caption=machine.line(found))
+    return 1 if any(row.error for row in rows) else 0
+
+
+def _chosen(names: Sequence[str]) -> list[str]:
+    wanted = list(dict.fromkeys(BENCHES if list(names) == ["all"] else names))
+    for name in wanted:
+        if name not in BENCHES:
+            raise UsageError(f'bench "{name}" is not there; there are: {", ".join(BENCHES)}')
+    return wanted
+
+
+def _show(rows: Sequence[Row], found: dict[str, Any], json: str | None) -> None:
+    if json is not None:
+        # The machine stands in each row: a list of rows is what scripts may rely on.
+        listed = [{**row.as_dict(), "machine": found} for row in rows]
+        text = json_module.dumps(listed, indent=1) + "\n"
+        if json == "-":
+            sys.stdout.write(text)
+            return
+        try:
+            Path(json).write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"--json {json}: {error.strerror}") from None
+    from rich.console import Console
+
+    console = Console()
+    console.print(table.table(rows))
+    for note in [*table.notes(rows), machine.line(found)]:
+        console.print(note, markup=False, highlight=False, soft_wrap=True)
+
+
+def _progress(text: str) -> None:
+    """Show a line that the next one overwrites, to a person only."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r\x1b[K{text}")
+        sys.stderr.flush()

@@ -99,7 +99,12 @@ def _functions(elf: Any) -> Iterator[tuple[int, int, str]]:  # noqa: ANN401 - py
         section = elf.get_section_by_name(name)
         if section is not None:
             for symbol in section.iter_symbols():
-                if symbol["st_value"] and symbol["st_info"]["type"] in ("STT_FUNC", "STT_NOTYPE"):
+                kind = symbol["st_info"]["type"]
+                named = kind == "STT_FUNC" or (
+                    # Hand-written entries have no type; tables for unwinding have none either.
+                    kind == "STT_NOTYPE" and not symbol.name.startswith("GCC_except_table")
+                )
+                if symbol["st_value"] and named:
                     yield symbol["st_value"], symbol["st_size"], symbol.name
             return
 
@@ -139,13 +144,6 @@ _LEGACY_ESCAPES = {
     "$LP$": "(",
     "$RP$": ")",
     "$C$": ",",
-    "$u20$": " ",
-    "$u7b$": "{",
-    "$u7d$": "}",
-    "$u5b$": "[",
-    "$u5d$": "]",
-    "$u3b$": ";",
-    "$u27$": "'",
     "..": "::",
 }
 
@@ -174,7 +172,8 @@ def demangle(name: str) -> str:
     text = "::".join(parts_found)
     for escape, character in _LEGACY_ESCAPES.items():
         text = text.replace(escape, character)
-    return text.replace("::_<", "::<").removeprefix("_") if text.startswith("_<") else text
+    text = re.sub(r"\$u([0-9a-f]{2})\$", lambda match: chr(int(match.group(1), 16)), text)
+    return text.replace("::_<", "::<").replace("::_{", "::{").removeprefix("_")
 
 
 def _path_of_v0(text: str) -> str:
@@ -183,7 +182,7 @@ def _path_of_v0(text: str) -> str:
     at = 0
     while at < len(text):
         character = text[at]
-        if character == "s":  # a disambiguator: base 62, up to "_"
+        if character in "sB":  # a disambiguator or a back reference: base 62, up to "_"
             at = text.find("_", at) + 1 or len(text)
         elif character.isdigit():
             digits = re.match(r"\d+", text[at:])

@@ -98,6 +98,11 @@ int main(void)
     say("sigqueue: code %d, value %d", last_code, last_value);
     siginfo_t forged = {.si_signo = SIGUSR2, .si_code = SI_QUEUE};
     value("rt_sigqueueinfo to oneself may forge", syscall(SYS_rt_sigqueueinfo, getpid(), SIGUSR2, &forged));
+    forged.si_value.sival_int = 99;
+    value("rt_tgsigqueueinfo", syscall(SYS_rt_tgsigqueueinfo, getpid(), getpid(), SIGUSR2, &forged));
+    say("value %d", last_value);
+    value("rt_tgsigqueueinfo of nobody", syscall(SYS_rt_tgsigqueueinfo, getpid(), 0x3ffffff, SIGUSR2, &forged));
+    value("rt_tgsigqueueinfo bad signal", syscall(SYS_rt_tgsigqueueinfo, getpid(), getpid(), 99, &forged));
     signal(SIGUSR2, SIG_IGN);
     count = 0;
     raise(SIGUSR2);

@@ -17,6 +17,10 @@ use super::space::{Space, State};
 use super::text::Change;
 use super::{PAGE, Prot, bytes, is_aligned, page_up};
 
+/// Memory that faults open stays open when no more of it than this is dropped: a thread's stack is
+/// dropped at each thread's end and used again by the next one.
+const KEPT_OPEN: u64 = 256 << 10;
+
 /// Bytes of a file: its contents, an offset, a length.
 type FilePart = (Arc<Pages>, u64, u64);
 
@@ -164,7 +168,7 @@ impl Space {
         for (piece, area) in state.pieces(range) {
             match behaviour {
                 Behaviour::Mark { set, clear } => {
-                    self.room_for(state, state.areas.splits(&piece))?;
+                    state.room_for(state.areas.splits(&piece))?;
                     mark(state, &piece, set, clear);
                 }
                 Behaviour::WillNeed => work.extend(uncached(state, &piece)),
@@ -194,11 +198,11 @@ impl Space {
         if area.flags.contains(Flags::LOCKED) {
             return Err(Errno::EINVAL.because("the range is locked"));
         }
-        if area.is_lazy() {
+        let open = state.runs.covered(piece);
+        if area.is_lazy() && open > KEPT_OPEN {
             // Closed again: the memory is neither used nor charged until the next touch.
-            let charged = state.runs.covered(piece);
             self.close(state, piece)?;
-            self.release(state, charged);
+            state.release(open);
             return Ok(());
         }
         if area.flags.contains(Flags::TEXT) {
@@ -233,7 +237,7 @@ impl Space {
 }
 
 fn mark(state: &mut State, piece: &Range<u64>, set: Flags, clear: Flags) {
-    state.areas.edit(piece, |_, area| area.flags = area.flags - clear | set);
+    state.areas.edit(piece, |_, area| area.flags = (area.flags - clear) | set);
 }
 
 fn on_off(flag: Flags, on: bool) -> (Flags, Flags) {

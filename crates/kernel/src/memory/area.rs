@@ -89,6 +89,13 @@ impl Area {
         matches!(self.kind, Kind::Special(name) if name == HIDDEN)
     }
 
+    /// Private and writable, and no stack: what RLIMIT_DATA counts.
+    pub(crate) fn is_data(&self) -> bool {
+        self.prot.contains(Prot::WRITE)
+            && !self.is_shared()
+            && !self.flags.contains(Flags::GROWS_DOWN)
+    }
+
     /// Opened and charged by faults rather than at once.
     pub fn is_lazy(&self) -> bool {
         self.is_anonymous()

@@ -64,7 +64,7 @@ impl Mapped {
 
     /// The address at which the object's pages end, for this mapping at `start`.
     pub(crate) fn end_at(&self, start: u64) -> u64 {
-        let size = page_up(self.pages.size()).unwrap_or(u64::MAX & !(PAGE - 1));
+        let size = page_up(self.pages.size()).unwrap_or(!(PAGE - 1));
         start.saturating_add(size.saturating_sub(self.offset))
     }
 

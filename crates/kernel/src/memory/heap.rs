@@ -57,14 +57,14 @@ impl Space {
             return false;
         }
         let len = range.end - range.start;
-        if self.room_for(state, 1).is_err()
+        if state.room_for(1).is_err()
             || state.areas.total() + len > self.limit(Limit::AddressSpace)
             || self.charge(state, len).is_err()
         {
             return false;
         }
         if self.open_ahead(state, range).is_err() {
-            self.release(state, len);
+            state.release(len);
             return false;
         }
         let area = Area {

@@ -11,10 +11,10 @@ use abi::host::{Advice, Backing};
 use super::area::{Area, Flags, Kind};
 use storage::pages::{Pages, Run as Frames};
 
-use super::contents::{Described, Mapped};
 use super::place::{self, LARGE};
 use super::populate::WINDOW_MIN;
 use super::runs::Held;
+pub use super::request::{FileSource, MapFlags, Request, Type};
 use super::space::{Limit, Space, State};
 use super::text::Change;
 use super::{PAGE, Prot, bytes, is_aligned, page_down, page_up};
@@ -23,209 +23,6 @@ use super::{PAGE, Prot, bytes, is_aligned, page_down, page_up};
 const LARGE_FROM: u64 = 8 << 20;
 /// The most host calls that one mmap makes for pages that are cached already; faults do the rest.
 const CALLS_AT_ONCE: usize = 64;
-
-bitflags::bitflags! {
-    /// Flags of mmap(2) but its type.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub struct MapFlags: u64 {
-        /// At this address, in place of what is there.
-        const FIXED = 0x10;
-        /// Zeros, no file.
-        const ANONYMOUS = 0x20;
-        /// Below 2 GiB.
-        const LOW = 0x40;
-        /// Extends downwards when touched below its start.
-        const GROWS_DOWN = 0x100;
-        /// Locks the pages.
-        const LOCKED = 0x2000;
-        /// Not charged before it is used.
-        const NO_RESERVE = 0x4000;
-        /// Brings all pages in at once.
-        const POPULATE = 0x8000;
-        /// With `POPULATE`: does nothing.
-        const NON_BLOCK = 0x1_0000;
-        /// A thread's stack.
-        const STACK = 0x2_0000;
-        /// Pages of the huge page pool.
-        const HUGE_TLB = 0x4_0000;
-        /// Persistent memory.
-        const SYNC = 0x8_0000;
-        /// At this address, but only if it is free.
-        const FIXED_NO_REPLACE = 0x10_0000;
-    }
-}
-
-/// The type of a mapping, as its low four bits say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Type {
-    /// MAP_SHARED: unknown flags are ignored.
-    Shared,
-    /// MAP_SHARED_VALIDATE: unknown flags are refused; the raw flags are kept for that.
-    SharedValidate(u64),
-    /// MAP_PRIVATE.
-    Private,
-    /// None of them: EINVAL.
-    Unknown,
-}
-
-/// A file to be mapped.
-#[derive(Clone)]
-pub struct FileSource {
-    /// Its contents; `None` when it can't be mapped (ENODEV).
-    pub pages: Option<Arc<Pages>>,
-    /// The open file, kept as long as the mapping.
-    pub file: Option<Arc<dyn Described>>,
-    /// Offset, page-aligned.
-    pub offset: u64,
-    /// The descriptor may be read.
-    pub readable: bool,
-    /// The descriptor may be written.
-    pub writable: bool,
-    /// The mount allows execution.
-    pub executable: bool,
-}
-
-/// What mmap(2) is asked for.
-#[derive(Clone)]
-pub struct Request {
-    /// The wanted address; 0: none.
-    pub address: u64,
-    /// Bytes.
-    pub len: u64,
-    /// Access.
-    pub prot: Prot,
-    /// Type.
-    pub kind: Type,
-    /// Flags.
-    pub flags: MapFlags,
-    /// A file, or shared memory made for this mapping; `None`: private zeros.
-    pub file: Option<FileSource>,
-}
-
-impl Type {
-    /// Decodes the flags argument of mmap(2).
-    pub fn decode(raw: u64) -> (Self, MapFlags) {
-        let flags = MapFlags::from_bits_truncate(raw); // Linux ignores the others, but see Validate
-        let kind = match raw & 0xF {
-            1 => Self::Shared,
-            2 => Self::Private,
-            3 => Self::SharedValidate(raw),
-            _ => Self::Unknown,
-        };
-        (kind, flags)
-    }
-}
-
-impl Request {
-    /// Private zeros of the LibOS's own choice: for loaders and stacks.
-    pub fn anonymous(address: u64, len: u64, prot: Prot, flags: MapFlags) -> Self {
-        let flags = flags | MapFlags::ANONYMOUS;
-        Self { address, len, prot, kind: Type::Private, flags, file: None }
-    }
-
-    /// A private mapping of a file: for loaders.
-    pub fn private_file(
-        address: u64,
-        len: u64,
-        prot: Prot,
-        flags: MapFlags,
-        pages: Arc<Pages>,
-        file: Option<Arc<dyn Described>>,
-        offset: u64,
-    ) -> Self {
-        let file = FileSource {
-            pages: Some(pages),
-            file,
-            offset,
-            readable: true,
-            writable: false,
-            executable: true,
-        };
-        Self { address, len, prot, kind: Type::Private, flags, file: Some(file) }
-    }
-
-    fn is_fixed(&self) -> bool {
-        self.flags.intersects(MapFlags::FIXED | MapFlags::FIXED_NO_REPLACE)
-    }
-
-    /// Kind, flags and the most that mprotect may allow; in Linux's order of checks.
-    fn decide(&self) -> Result<(Kind, Flags, Prot)> {
-        let mut flags = Flags::empty();
-        if self.flags.contains(MapFlags::GROWS_DOWN) {
-            flags |= Flags::GROWS_DOWN;
-        }
-        match &self.file {
-            None => {
-                if self.kind != Type::Private {
-                    return Err(Errno::EINVAL.because("neither MAP_SHARED nor MAP_PRIVATE"));
-                }
-                if self.flags.contains(MapFlags::STACK) {
-                    flags |= Flags::STACK;
-                }
-                if self.flags.contains(MapFlags::NO_RESERVE) {
-                    flags |= Flags::NORESERVE;
-                }
-                Ok((Kind::Anonymous, flags, Prot::all()))
-            }
-            Some(file) => self.decide_file(file, flags),
-        }
-    }
-
-    fn decide_file(&self, file: &FileSource, flags: Flags) -> Result<(Kind, Flags, Prot)> {
-        let shared = match self.kind {
-            Type::Private => false,
-            Type::Shared => true,
-            Type::SharedValidate(raw) => {
-                check_validated(raw)?;
-                true
-            }
-            Type::Unknown => {
-                return Err(Errno::EINVAL.because("neither MAP_SHARED nor MAP_PRIVATE"));
-            }
-        };
-        let mut max = Prot::all();
-        if shared && !file.writable {
-            if self.prot.contains(Prot::WRITE) {
-                return Err(Errno::EACCES.because("a shared mapping for writing of a descriptor that can't be written"));
-            }
-            max -= Prot::WRITE;
-        }
-        if !file.readable {
-            return Err(Errno::EACCES.because("the descriptor can't be read"));
-        }
-        if !file.executable {
-            if self.prot.contains(Prot::EXEC) {
-                return Err(Errno::EPERM.because("the file lies on a mount without execution"));
-            }
-            max -= Prot::EXEC;
-        }
-        let Some(pages) = &file.pages else {
-            return Err(Errno::ENODEV.because("this kind of file can't be mapped"));
-        };
-        if flags.contains(Flags::GROWS_DOWN) {
-            return Err(Errno::EINVAL.because("MAP_GROWSDOWN of a file"));
-        }
-        let mapped = Mapped {
-            pages: Arc::clone(pages),
-            file: file.file.clone(),
-            offset: file.offset,
-            shared,
-            watch: None,
-        };
-        Ok((Kind::File(mapped), flags, max))
-    }
-}
-
-fn check_validated(raw: u64) -> Result<()> {
-    const KNOWN: u64 = 0xF // the type
-        | 0x10 | 0x20 | 0x40 | 0x100 | 0x800 | 0x1000 | 0x2000 | 0x4000
-        | 0x8000 | 0x1_0000 | 0x2_0000 | 0x4_0000 | 0x400_0000
-        | 0x3F << 26; // the huge page size
-    if raw & !KNOWN != 0 {
-        return Err(Errno::EOPNOTSUPP.because("a flag that MAP_SHARED_VALIDATE does not know here"));
-    }
-    Ok(())
-}
 
 impl Space {
     /// Maps memory; gives the address.
@@ -246,7 +43,7 @@ impl Space {
             return Err(Errno::ENOMEM.because("there is no pool of huge pages"));
         }
         let mut state = self.state.lock();
-        self.room_for(&state, 1)?;
+        state.room_for(1)?;
         let at = self.choose(&mut state, request, len)?;
         let (kind, flags, max) = request.decide()?;
         let mut area = Area { end: at + len, prot: request.prot, max, flags, kind };
@@ -320,7 +117,7 @@ impl Space {
     pub(crate) fn put(&self, state: &mut State, at: u64, mut area: Area) -> Result<()> {
         let range = at..area.end;
         let len = bytes(&range);
-        self.room_for(state, state.areas.splits(&range))?;
+        state.room_for(state.areas.splits(&range))?;
         let replaced: u64 = state.pieces(&range).iter().map(|(part, _)| bytes(part)).sum();
         if state.areas.total() - replaced + len > self.limit(Limit::AddressSpace) {
             return Err(Errno::ENOMEM.because("RLIMIT_AS"));
@@ -329,9 +126,10 @@ impl Space {
             area.flags |= Flags::TEXT;
         }
         self.before_change(state, &range, Change::Replaced);
+        self.check_data(state, &range, area.is_data())?;
         let before = state.charged_in(&range);
-        let opened = area.is_lazy() && len <= WINDOW_MIN && !area.prot.is_empty();
-        let wanted = if area.to_charge(area.prot) || opened { len } else { 0 };
+        let opened = open_at_once(&area, &range);
+        let wanted = if area.to_charge(area.prot) { len } else { bytes(&opened) };
         if wanted > before {
             self.charge(state, wanted - before)?;
         }
@@ -341,15 +139,26 @@ impl Space {
         if let Kind::File(mapped) = &mut area.kind {
             mapped.watch = Some(state.watches.watch(&self.me, &mapped.pages));
         }
-        if let Err(error) = self.replace_in_host(state, &range, &area, opened) {
-            self.release(state, wanted.saturating_sub(before));
+        if let Err(error) = self.replace_in_host(state, &range, &area, &opened) {
+            // The old areas are still there; what they had open may be gone.
+            let due = state.charged_in(&range);
+            state.release(before.max(wanted).saturating_sub(due));
             return Err(error);
         }
         drop(state.areas.carve(&range, true));
         if before > wanted {
-            self.release(state, before - wanted);
+            state.release(before - wanted);
         }
         state.areas.insert(at, area);
+        Ok(())
+    }
+
+    /// Refuses more private writable memory than RLIMIT_DATA allows.
+    pub(crate) fn check_data(&self, state: &State, range: &Range<u64>, grows: bool) -> Result<()> {
+        let limit = self.limit(Limit::Data);
+        if grows && limit != u64::MAX && state.data().saturating_add(bytes(range)) > limit {
+            return Err(Errno::ENOMEM.because("RLIMIT_DATA"));
+        }
         Ok(())
     }
 
@@ -359,12 +168,19 @@ impl Space {
         state: &mut State,
         range: &Range<u64>,
         area: &Area,
-        opened: bool,
+        opened: &Range<u64>,
     ) -> Result<()> {
         match &area.kind {
-            Kind::Anonymous if !area.prot.is_empty() && (opened || !area.is_lazy()) => {
-                self.open(state, range.clone(), area.prot)?;
-                if bytes(range) >= LARGE_FROM {
+            Kind::Anonymous if !area.prot.is_empty() => {
+                let opened = if area.is_lazy() { opened } else { range };
+                if opened != range {
+                    self.close(state, range)?;
+                }
+                if opened.is_empty() {
+                    return Ok(());
+                }
+                self.open(state, opened.clone(), area.prot)?;
+                if bytes(opened) >= LARGE_FROM {
                     self.advise_host(range, Advice::HugePage);
                 }
                 Ok(())
@@ -448,6 +264,20 @@ impl Space {
             to = end;
         }
         Ok(())
+    }
+}
+
+/// What is opened at once of memory that faults open otherwise: what is small, and a stack's top.
+fn open_at_once(area: &Area, range: &Range<u64>) -> Range<u64> {
+    let whole = bytes(range) <= WINDOW_MIN;
+    if !area.is_lazy() || area.prot.is_empty() {
+        range.end..range.end
+    } else if whole {
+        range.clone()
+    } else if area.flags.intersects(Flags::STACK | Flags::GROWS_DOWN) {
+        range.end - WINDOW_MIN..range.end
+    } else {
+        range.end..range.end
     }
 }
 

@@ -28,6 +28,7 @@ pub mod populate;
 pub mod protect;
 pub mod refusal;
 pub mod remap;
+mod request;
 mod runs;
 mod space;
 pub mod text;

@@ -216,7 +216,7 @@ impl Space {
             if failed || self.open(state, gap, area.prot).is_err() {
                 failed = true;
                 let due = if area.is_lazy() { len } else { 0 };
-                self.release(state, due);
+                state.release(due);
             }
         }
         if failed { Err(Refusal::OutOfMemory) } else { Ok(Step::Done) }

@@ -49,7 +49,7 @@ impl Space {
 
     fn protect_locked(&self, state: &mut State, range: &Range<u64>, prot: Prot) -> Result<()> {
         if state.areas.splits(range) > 0 {
-            self.room_for(state, state.areas.splits(range))?;
+            state.room_for(state.areas.splits(range))?;
         }
         let mut at = range.start;
         for (piece, area) in state.pieces(range) {
@@ -79,6 +79,8 @@ impl Space {
         if area.prot == prot {
             return Ok(());
         }
+        let gains_data = prot.contains(Prot::WRITE) && !area.prot.contains(Prot::WRITE);
+        self.check_data(state, piece, gains_data && !area.is_shared())?;
         if prot.contains(Prot::WRITE) && area.flags.contains(Flags::TEXT) {
             self.before_change(state, piece, Change::Writable);
         }
@@ -89,7 +91,7 @@ impl Space {
             Kind::Anonymous | Kind::Special(_) => self.protect_memory(state, piece, area, prot),
         };
         if let Err(error) = changed {
-            self.release(state, charge);
+            state.release(charge);
             return Err(error);
         }
         state.areas.edit(piece, |_, area| {
@@ -128,7 +130,7 @@ impl Space {
             let charge = if area.is_lazy() { bytes(&gap) } else { 0 };
             self.charge(state, charge)?;
             if let Err(error) = self.open(state, gap, prot) {
-                self.release(state, charge);
+                state.release(charge);
                 return Err(error);
             }
         }

@@ -34,6 +34,9 @@ impl Space {
     /// As mremap(2).
     pub fn remap(&self, old: u64, old_len: u64, new_len: u64, flags: u64, target: u64) -> Result<u64> {
         let request = Request::checked(old, old_len, new_len, flags, target)?;
+        if request.new_len > self.region().end {
+            return Err(Errno::EINVAL.because("longer than the user region"));
+        }
         let mut state = self.state.lock();
         let found = state.areas.find(old).filter(|(_, area)| !area.is_hidden());
         let Some((start, area)) = found.map(|(start, area)| (start, area.clone())) else {
@@ -86,7 +89,7 @@ impl Space {
         if to.start < from.end && from.start < to.end {
             return Err(Errno::EINVAL.because("old and new range overlap"));
         }
-        self.room_for(state, 4)?;
+        state.room_for(4)?;
         if fixed {
             self.displace(state, &to)?;
         }
@@ -99,9 +102,9 @@ impl Space {
         let Some((start, area)) = state.areas.find(request.old).map(|(s, a)| (s, a.clone())) else {
             return Err(Errno::EFAULT.because("nothing is mapped at the old address"));
         };
-        let at = if fixed {
-            request.target
-        } else if request.target != 0 && state.areas.is_free(&to) && to.start >= region.start {
+        let hinted =
+            request.target != 0 && to.start >= region.start && state.areas.is_free(&to);
+        let at = if fixed || hinted {
             request.target
         } else {
             state.cursor.find(&state.areas, &region, request.new_len, None)?
@@ -176,7 +179,7 @@ impl Space {
         }
         let outcome = self.put(state, range.start, tail);
         if outcome.is_err() && early {
-            self.release(state, bytes(&range));
+            state.release(bytes(&range));
         }
         outcome
     }
@@ -190,7 +193,7 @@ impl Space {
         area: &Area,
         to: u64,
     ) -> Result<u64> {
-        self.room_for(state, 3)?;
+        state.room_for(3)?;
         let from = request.old..request.old + request.old_len;
         let mut moved = area.clone();
         if let Kind::File(mapped) = &mut moved.kind {
@@ -244,7 +247,7 @@ impl Space {
             .and_then(|()| self.drop_text(state, from))
             .and_then(|()| self.move_runs(state, from, to, moved.prot));
         if let Err(error) = moves {
-            self.release(state, charge);
+            state.release(charge);
             return Err(error);
         }
         if keep {

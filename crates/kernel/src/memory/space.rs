@@ -166,6 +166,7 @@ impl Space {
     pub fn clear(&self) {
         let mut state = self.state.lock();
         let all = self.region();
+        self.before_change(&mut state, &all, Change::Replaced);
         if let Some(span) = state.runs.span(&all) {
             // A host that refuses to unmap keeps what it has; nothing of it is handed out again
             // before it has been mapped anew.
@@ -177,7 +178,7 @@ impl Space {
         state.lock_future = None;
         state.cursor = Cursor::random(&all);
         let charged = state.charged;
-        self.release(&mut state, charged);
+        state.release(charged);
         drop(state);
         drop(held);
     }
@@ -219,7 +220,7 @@ impl Space {
             }
             if area.flags.contains(Flags::MAIN_STACK) {
                 all.stack += len;
-            } else if area.prot.contains(Prot::WRITE) && !area.is_shared() {
+            } else if area.is_data() {
                 all.data += len;
             } else if area.prot.contains(Prot::EXEC) && !area.is_hidden() {
                 all.text += len;
@@ -270,22 +271,6 @@ impl Space {
         Errno::ENOMEM.because("the enclave's memory limit is reached")
     }
 
-    /// Takes a charge back.
-    pub(crate) fn release(&self, state: &mut State, len: u64) {
-        if len > 0 {
-            budget::release(Purpose::User, len);
-            state.charged -= len;
-        }
-    }
-
-    /// Refuses what would make more areas than Linux allows.
-    pub(crate) fn room_for(&self, state: &State, more: usize) -> Result<()> {
-        if state.areas.len() + more > AREAS_MAX {
-            return Err(Errno::ENOMEM.because("too many mappings (vm.max_map_count)"));
-        }
-        Ok(())
-    }
-
     /// Drops what the host backs in `range`.
     pub(crate) fn close(&self, state: &mut State, range: &Range<u64>) -> Result<()> {
         if let Some(span) = state.runs.span(range) {
@@ -313,6 +298,27 @@ impl Drop for Space {
 }
 
 impl State {
+    /// Takes a charge back.
+    pub(crate) fn release(&mut self, len: u64) {
+        if len > 0 {
+            budget::release(Purpose::User, len);
+            self.charged -= len;
+        }
+    }
+
+    /// Refuses what would make more areas than Linux allows.
+    pub(crate) fn room_for(&self, more: usize) -> Result<()> {
+        if self.areas.len() + more > AREAS_MAX {
+            return Err(Errno::ENOMEM.because("too many mappings (vm.max_map_count)"));
+        }
+        Ok(())
+    }
+
+    /// Bytes that RLIMIT_DATA counts: private writable memory but the stack.
+    pub(crate) fn data(&self) -> u64 {
+        self.areas.map().iter().filter(|(_, area)| area.is_data()).map(|(start, area)| area.end - start).sum()
+    }
+
     /// Bytes charged for what lies in `range`.
     pub(crate) fn charged_in(&self, range: &Range<u64>) -> u64 {
         self.areas
@@ -362,7 +368,7 @@ impl Space {
             let gone: Vec<Range<u64>> = state
                 .runs
                 .within(&range)
-                .flat_map(|run| {
+                .filter_map(|run| {
                     let keep = if run.held.is_private() { end.clamp(run.start, run.end) } else { run.start };
                     (keep < run.end).then_some(keep..run.end)
                 })

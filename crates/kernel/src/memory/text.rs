@@ -11,7 +11,7 @@ use core::ops::Range;
 use abi::Errno;
 use abi::errno::Result;
 use abi::host::Backing;
-use platform::arena::Extent;
+use platform::arena::{self, Extent};
 use platform::user;
 
 use super::area::{Area, Flags, HIDDEN, Kind};
@@ -174,7 +174,7 @@ impl Patching<'_> {
         }
         let absent = Errno::EAGAIN.because("the page is not there");
         let prot = self.prot(page).ok_or(absent)?;
-        let mut copy = [0; PAGE as usize];
+        let mut copy = [0; arena::PAGE];
         if self.read(page, &mut copy) != copy.len() {
             return Err(absent);
         }
@@ -232,7 +232,7 @@ impl Patching<'_> {
         if !self.is_free(page) {
             return Err(Errno::EEXIST.because("the page is in use"));
         }
-        self.space.room_for(self.state, 1)?;
+        self.state.room_for(1)?;
         let extent = Extent::allocate(1).ok_or(Errno::ENOMEM.because("no frame for a trampoline"))?;
         let extent = Arc::new(extent);
         let prot = Prot::READ | Prot::EXEC;

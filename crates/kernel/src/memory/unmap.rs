@@ -36,7 +36,7 @@ impl Space {
 
     pub(crate) fn unmap_locked(&self, state: &mut State, range: &Range<u64>) -> Result<()> {
         if state.areas.splits(range) == 2 {
-            self.room_for(state, 1)?;
+            state.room_for(1)?;
         }
         let parts = visible(state, range);
         for part in &parts {
@@ -45,7 +45,7 @@ impl Space {
         let charged = state.charged_in(range);
         parts.iter().try_for_each(|part| self.close(state, part))?;
         drop(state.areas.carve(range, false));
-        self.release(state, charged);
+        state.release(charged);
         let State { areas, cursor, .. } = state;
         cursor.freed(areas, range);
         Ok(())

@@ -11,6 +11,7 @@ pub mod futex;
 pub mod interception;
 pub mod limits;
 pub mod load;
+pub mod procfs;
 pub mod registry;
 pub mod run;
 pub mod thread;

@@ -15,7 +15,7 @@ use crate::Kernel;
 use crate::arguments::Arguments;
 use crate::context::Context;
 use crate::memory::Access;
-use crate::process::{Thread, exit};
+use crate::process::{Thread, exit, procfs};
 use crate::signal::deliver::{self, InterruptedCall};
 use crate::signal::fault;
 use crate::syscalls::table;
@@ -51,6 +51,7 @@ impl<F: Future<Output = ()>> Future for Accounted<F> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<()> {
         let started = clock::now();
         self.thread.slice_started.store(started, Ordering::Relaxed);
+        procfs::enter(self.thread.tid);
         let result = self.life.as_mut().poll(cx);
         let spent = clock::now().saturating_sub(started);
         self.thread.slice_started.store(0, Ordering::Relaxed);

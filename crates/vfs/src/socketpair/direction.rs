@@ -11,7 +11,7 @@ use super::ring::Ring;
 use super::{Kind, Received};
 use crate::object::{Attempt, OpenFile, Stop};
 
-/// Bytes that one direction holds at most: Linux's default of SO_SNDBUF.
+/// Bytes that one direction holds at most: Linux's default of `SO_SNDBUF`.
 pub(super) const LIMIT: usize = 212_992;
 /// What a message costs of it besides its bytes.
 const MESSAGE_COST: usize = 512;

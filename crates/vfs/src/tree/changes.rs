@@ -17,7 +17,7 @@ use super::lower::Origin;
 use super::{directory, origin_of};
 use crate::credentials::Owner;
 use crate::dentry::Dentry;
-use crate::node::{Existing, Kind, New, Node, SET_GID};
+use crate::node::{Existing, Kind, New, SET_GID};
 
 impl Directory {
     /// Makes something new in memory.

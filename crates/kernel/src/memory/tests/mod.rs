@@ -1,8 +1,11 @@
 //! A host that only keeps books, and programs that access memory through it.
 
+mod backed;
 mod cases;
+mod copies;
 mod files;
 mod model;
+mod races;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,8 +38,6 @@ pub(super) enum Content {
 pub(super) struct Books {
     pub(super) pages: Mutex<BTreeMap<u64, (Prot, Content)>>,
     pub(super) calls: Mutex<usize>,
-    /// Refuse moves, as a host does whose mappings are split otherwise.
-    pub(super) refuse_moves: bool,
 }
 
 impl Books {
@@ -108,9 +109,6 @@ impl Mapper for Books {
     }
 
     fn relocate(&self, from: u64, to: u64, len: u64) -> Result<()> {
-        if self.refuse_moves {
-            return Err(Errno::EFAULT.because("more than one mapping"));
-        }
         let mut pages = self.pages();
         for page in each(from, len) {
             let moved = pages.remove(&page).expect("only mapped pages are moved");
@@ -130,11 +128,7 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new() -> Self {
-        Self::with(Books::default())
-    }
-
-    pub(super) fn with(books: Books) -> Self {
-        let books = Arc::new(books);
+        let books = Arc::new(Books::default());
         let refusals = Arc::new(Mutex::new(Vec::new()));
         let reported = Arc::clone(&refusals);
         let environment = Environment {

@@ -10,7 +10,7 @@ use storage::pages::Pages;
 use super::super::map::{MapFlags, Type};
 use super::super::populate::Refusal;
 use super::super::{PAGE, Prot};
-use super::{Books, World, file};
+use super::{World, file};
 
 const BASE: u64 = 0x10_0000_0000;
 /// Pages that the calls are about.
@@ -197,13 +197,13 @@ struct Run {
 }
 
 impl Run {
-    fn new(refuse_moves: bool) -> Self {
+    fn new() -> Self {
         let pages = Pages::new();
         for page in 0..FILE {
             pages.write_bytes(page * PAGE, &(100 + page).to_le_bytes()).expect("memory");
         }
         pages.truncate(FILE * PAGE).expect("length");
-        let world = World::with(Books { refuse_moves, ..Books::default() });
+        let world = World::new();
         Self { world, model: Model::new(), pages }
     }
 
@@ -349,7 +349,7 @@ proptest! {
         calls in proptest::collection::vec(calls(), 1..40),
         look in any::<bool>(),
     ) {
-        let mut run = Run::new(false);
+        let mut run = Run::new();
         for call in &calls {
             run.step(call);
             if look {

@@ -127,8 +127,8 @@ pub(crate) fn mprotect(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
 }
 
 /// brk(2): never fails, but gives where the break is then.
-pub(crate) fn brk(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
-    Ok(cx.memory().brk(args.address(0)))
+pub(crate) fn brk(cx: &Context<'_>, args: &Arguments) -> u64 {
+    cx.memory().brk(args.address(0))
 }
 
 /// mremap(2).

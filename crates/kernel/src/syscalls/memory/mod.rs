@@ -19,7 +19,7 @@ pub(crate) fn at_once(cx: &mut Context<'_>, number: usize, args: &Arguments) -> 
         nr::MMAP => return mapping::mmap_at_once(cx, args),
         nr::MUNMAP => mapping::munmap(cx, args),
         nr::MPROTECT => mapping::mprotect(cx, args),
-        nr::BRK => mapping::brk(cx, args),
+        nr::BRK => Ok(mapping::brk(cx, args)),
         nr::MREMAP => mapping::mremap(cx, args),
         nr::PKEY_MPROTECT => mapping::pkey_mprotect(cx, args),
         nr::PKEY_ALLOC => mapping::pkey_alloc(args),
@@ -27,7 +27,7 @@ pub(crate) fn at_once(cx: &mut Context<'_>, number: usize, args: &Arguments) -> 
         nr::MADVISE => return advice::madvise_at_once(cx, args),
         nr::MINCORE => advice::mincore(cx, args),
         nr::MUNLOCK => advice::munlock(cx, args),
-        nr::MUNLOCKALL => advice::munlockall(cx),
+        nr::MUNLOCKALL => Ok(advice::munlockall(cx)),
         _ => return None,
     })
 }

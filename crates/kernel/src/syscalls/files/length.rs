@@ -1,0 +1,208 @@
+//! Positions, lengths, and flushing.
+//!
+//! Source: lseek(2), truncate(2), fallocate(2), fsync(2), posix_fadvise(2), readahead(2).
+
+use alloc::sync::Arc;
+
+use abi::Errno;
+use abi::errno::Result;
+use vfs::credentials::Access;
+use vfs::node::Kind;
+use vfs::object::{Object, OpenFile, Status};
+
+use super::base::{AT_FDCWD, Named, find};
+use super::transfer;
+use crate::arguments::Arguments;
+use crate::context::Context;
+use crate::process::limits::{INFINITY, Resource};
+use crate::signal::info::Info;
+use crate::signal::{Signal, send};
+
+/// lseek(2).
+pub(super) fn lseek(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
+    const SET: u32 = 0;
+    const CURRENT: u32 = 1;
+    const END: u32 = 2;
+    const DATA: u32 = 3;
+    const HOLE: u32 = 4;
+    let file = open_file(cx, args)?;
+    let object = file.object();
+    let offset = args.long(1);
+    if args.uint(2) > HOLE {
+        return Err(Errno::EINVAL.because("no such base of the offset"));
+    }
+    if !object.seekable() {
+        return Err(Errno::ESPIPE.into());
+    }
+    let mut position = file.position().lock();
+    let from = match args.uint(2) {
+        SET => 0,
+        CURRENT => position.cast_signed(),
+        END => object.stat()?.size.cast_signed(),
+        base @ (DATA | HOLE) => {
+            let offset =
+                u64::try_from(offset).map_err(|_| Errno::ENXIO.because("the offset is negative"))?;
+            *position = object.seek_data(offset, base == HOLE)?;
+            return Ok(*position);
+        }
+        _ => return Err(Errno::EINVAL.into()),
+    };
+    let target = from.checked_add(offset).ok_or(Errno::EOVERFLOW)?;
+    *position =
+        u64::try_from(target).map_err(|_| Errno::EINVAL.because("a position before the file"))?;
+    Ok(*position)
+}
+
+/// The open file of the first argument, if it is more than a name.
+pub(super) fn open_file(cx: &Context<'_>, args: &Arguments) -> Result<Arc<OpenFile>> {
+    let file = cx.process.files.get(args.fd(0))?;
+    if file.status().contains(Status::PATH) {
+        return Err(Errno::EBADF.because("the descriptor only names a file (O_PATH)"));
+    }
+    Ok(file)
+}
+
+/// truncate(2).
+pub(super) async fn truncate(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
+    let len = transfer::offset(args.long(1))?;
+    let path = cx.read_path(args.address(0))?;
+    let (named, who) = find(cx, AT_FDCWD, &path, 0).await?;
+    let Named::Place(place) = named else { return Err(Errno::EINVAL.into()) };
+    match place.node().kind() {
+        Kind::File => {}
+        Kind::Directory => return Err(Errno::EISDIR.into()),
+        _ => return Err(Errno::EINVAL.because("not a regular file")),
+    }
+    place.mount.check_writable()?;
+    who.check(place.node().owner(), Access::WRITE)?;
+    check_limit(cx, len)?;
+    let object: Arc<dyn Object> = Arc::<dyn vfs::node::Node>::clone(place.node());
+    // A description for the time of the call: ETXTBSY while the file runs.
+    let request = vfs::opening::Request {
+        status: Status::WRITE,
+        how: vfs::opening::How::empty(),
+        permissions: 0,
+    };
+    let _open = vfs::opening::open_place(place, &who, request).await?;
+    vfs::opening::truncate(&object, len).await?;
+    Ok(0)
+}
+
+/// ftruncate(2).
+pub(super) async fn ftruncate(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
+    let len = transfer::offset(args.long(1))?;
+    let file = open_file(cx, args)?;
+    if !file.writable() {
+        return Err(Errno::EINVAL.because("the descriptor was not opened for writing"));
+    }
+    check_limit(cx, len)?;
+    vfs::opening::truncate(file.object(), len).await?;
+    Ok(0)
+}
+
+/// RLIMIT_FSIZE for a new length.
+fn check_limit(cx: &Context<'_>, len: u64) -> Result<()> {
+    let limit = cx.process.limits.soft(Resource::FileSize);
+    if limit != INFINITY && len > limit {
+        send::send_to_thread(cx.kernel, cx.thread, Info::kernel(Signal::XFSZ))?;
+        return Err(Errno::EFBIG.because("the limit of file sizes is reached (RLIMIT_FSIZE)"));
+    }
+    Ok(())
+}
+
+/// fallocate(2).
+pub(super) async fn fallocate(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
+    const KEEP_SIZE: i32 = 1;
+    const PUNCH_HOLE: i32 = 2;
+    let file = open_file(cx, args)?;
+    let mode = args.int(1);
+    let (offset, len) = (args.long(2), args.long(3));
+    if offset < 0 || len <= 0 {
+        return Err(Errno::EINVAL.because("a negative offset, or no length"));
+    }
+    if mode & !(KEEP_SIZE | PUNCH_HOLE) != 0 || mode == PUNCH_HOLE {
+        return Err(Errno::EOPNOTSUPP.because("a mode that is not supported"));
+    }
+    if !file.writable() {
+        return Err(Errno::EBADF.because("the descriptor was not opened for writing"));
+    }
+    let object = file.object();
+    let kind = vfs::node::Kind::of_mode(object.stat()?.mode);
+    match kind {
+        Some(Kind::File) => {}
+        Some(Kind::Directory) => return Err(Errno::EISDIR.into()),
+        Some(Kind::Pipe) => return Err(Errno::ESPIPE.into()),
+        _ => return Err(Errno::ENODEV.because("not a regular file")),
+    }
+    let end = offset.checked_add(len).ok_or(Errno::EFBIG)?;
+    let (offset, len, end) = (offset.cast_unsigned(), len.cast_unsigned(), end.cast_unsigned());
+    if mode & PUNCH_HOLE != 0 {
+        let pages = object.pages().ok_or(Errno::EOPNOTSUPP)?;
+        pages.punch_hole(offset, len)?;
+    } else {
+        let keep = mode & KEEP_SIZE != 0;
+        if !keep {
+            check_limit(cx, end)?;
+        }
+        let pages = object.pages().ok_or(Errno::EOPNOTSUPP)?;
+        pages.allocate(offset, len, true)?;
+        if !keep && end > pages.size() {
+            vfs::opening::truncate(object, end).await?;
+        }
+    }
+    if let Some(settled) = object.settle() {
+        settled.await?;
+    }
+    Ok(0)
+}
+
+/// fsync(2) and fdatasync(2).
+pub(super) async fn fsync(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
+    let file = open_file(cx, args)?;
+    file.object().sync().await?;
+    Ok(0)
+}
+
+/// syncfs(2): what is written through was carried at each write; the rest lives in memory.
+pub(super) fn syncfs(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
+    open_file(cx, args)?;
+    Ok(0)
+}
+
+/// sync_file_range(2).
+pub(super) async fn sync_file_range(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
+    let file = open_file(cx, args)?;
+    if args.uint(3) & !7 != 0 || args.long(1) < 0 || args.long(2) < 0 {
+        return Err(Errno::EINVAL.because("unknown flags, or a negative offset"));
+    }
+    if !file.object().seekable() {
+        return Err(Errno::ESPIPE.into());
+    }
+    file.object().sync().await?;
+    Ok(0)
+}
+
+/// posix_fadvise(2): the read-ahead finds out by itself.
+pub(super) fn fadvise(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
+    const ADVICE_MAX: i32 = 5;
+    let file = open_file(cx, args)?;
+    if vfs::node::Kind::of_mode(file.object().stat()?.mode) == Some(Kind::Pipe) {
+        return Err(Errno::ESPIPE.into());
+    }
+    if !(0..=ADVICE_MAX).contains(&args.int(3)) || args.long(2) < 0 {
+        return Err(Errno::EINVAL.because("no such advice, or a negative length"));
+    }
+    Ok(0)
+}
+
+/// readahead(2).
+pub(super) async fn readahead(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
+    let file = open_file(cx, args)?;
+    if !file.readable() {
+        return Err(Errno::EBADF.because("the descriptor was not opened for that"));
+    }
+    let pages = file.object().pages().ok_or(Errno::EINVAL.because("not a regular file"))?;
+    let offset = transfer::offset(args.long(1))?;
+    pages.fill(offset, args.raw(2).min(1 << 20)).await?;
+    Ok(0)
+}

@@ -1,0 +1,397 @@
+//! read, write and their kin.
+//!
+//! Source: read(2), pread(2), readv(2), write(2). Differs from Linux: two threads that use one
+//! description's position at once are kept apart only as long as neither waits for the host.
+
+use alloc::sync::Arc;
+
+use abi::Errno;
+use abi::errno::{Error, Result};
+use platform::user::{Sink, Source, UserRange};
+use vfs::node::Kind;
+use vfs::object::{Attempt, Object, OpenFile, Status, Stop};
+
+use crate::arguments::{Arguments, Fd};
+use crate::context::{Context, TRANSFER_MAX, UserBuffers};
+use crate::process::limits::{INFINITY, Resource};
+use crate::signal::info::Info;
+use crate::signal::{Signal, send};
+
+bitflags::bitflags! {
+    /// Flags of one transfer, with the bits of preadv2(2).
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    struct Flags: u32 {
+        /// A hint.
+        const HIGH_PRIORITY = 1;
+        /// As O_DSYNC.
+        const DATA_SYNC = 2;
+        /// As O_SYNC.
+        const SYNC = 4;
+        /// Nothing waits.
+        const NO_WAIT = 8;
+        /// As O_APPEND.
+        const APPEND = 0x10;
+    }
+}
+
+/// Which way bytes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    In,
+    Out,
+}
+
+/// What becomes of a read that can't go on without waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Partial {
+    /// It never began: position and count stay.
+    Undo,
+    /// It goes on from there.
+    Keep,
+}
+
+/// Writes up to this length to a stream are all or nothing (PIPE_BUF).
+const ATOMIC: usize = 4096;
+
+/// One call under way.
+struct Transfer {
+    file: Arc<OpenFile>,
+    way: Way,
+    /// An explicit offset, or the description's position.
+    at: Option<u64>,
+    buffers: UserBuffers,
+    flags: Flags,
+    done: usize,
+    /// A write that must stop before this offset (RLIMIT_FSIZE).
+    limit: u64,
+}
+
+/// Calls that may finish at once; `None`: they must wait, or are not here.
+pub(super) fn at_once(cx: &Context<'_>, number: usize, args: &Arguments) -> Option<Result<u64>> {
+    let mut transfer = match Transfer::decode(cx, number, args)? {
+        Ok(transfer) => transfer,
+        Err(error) => return Some(Err(error)),
+    };
+    if transfer.way == Way::Out && !transfer.may_finish_at_once() {
+        return None;
+    }
+    match transfer.attempt(Partial::Undo) {
+        Ok(()) => Some(transfer.finish(cx, Ok(()))),
+        Err(Stop::Error(error)) => Some(transfer.finish(cx, Err(error))),
+        Err(Stop::WouldBlock) if transfer.may_not_wait() => {
+            Some(transfer.finish(cx, Err(Errno::EAGAIN.into())))
+        }
+        Err(_) if transfer.done > 0 => Some(transfer.finish(cx, Ok(()))),
+        Err(_) => None,
+    }
+}
+
+/// The same calls, waiting.
+pub(super) async fn waiting(
+    cx: &Context<'_>,
+    number: usize,
+    args: &Arguments,
+) -> Option<Result<u64>> {
+    let mut transfer = match Transfer::decode(cx, number, args)? {
+        Ok(transfer) => transfer,
+        Err(error) => return Some(Err(error)),
+    };
+    let outcome = transfer.run(cx).await;
+    Some(transfer.finish(cx, outcome))
+}
+
+impl Transfer {
+    /// The transfer that a call asks for; `None`: not one of these.
+    fn decode(cx: &Context<'_>, number: usize, args: &Arguments) -> Option<Result<Self>> {
+        use abi::nr;
+        let fd = args.fd(0);
+        Some(match number {
+            nr::READ => Self::new(cx, fd, Way::In, None, Flags::empty(), Buffers::One(args.buffer(1, 2))),
+            nr::WRITE => {
+                Self::new(cx, fd, Way::Out, None, Flags::empty(), Buffers::One(args.buffer(1, 2)))
+            }
+            nr::PREAD64 | nr::PWRITE64 => {
+                let way = if number == nr::PREAD64 { Way::In } else { Way::Out };
+                offset(args.long(3)).and_then(|at| {
+                    Self::new(cx, fd, way, Some(at), Flags::empty(), Buffers::One(args.buffer(1, 2)))
+                })
+            }
+            nr::READV | nr::WRITEV => {
+                let way = if number == nr::READV { Way::In } else { Way::Out };
+                let buffers = Buffers::Many(args.address(1), args.size(2));
+                Self::new(cx, fd, way, None, Flags::empty(), buffers)
+            }
+            nr::PREADV | nr::PWRITEV => {
+                let way = if number == nr::PREADV { Way::In } else { Way::Out };
+                let buffers = Buffers::Many(args.address(1), args.size(2));
+                offset(args.long(3))
+                    .and_then(|at| Self::new(cx, fd, way, Some(at), Flags::empty(), buffers))
+            }
+            nr::PREADV2 | nr::PWRITEV2 => {
+                let way = if number == nr::PREADV2 { Way::In } else { Way::Out };
+                let buffers = Buffers::Many(args.address(1), args.size(2));
+                let at = if args.long(3) == -1 { Ok(None) } else { offset(args.long(3)).map(Some) };
+                at.and_then(|at| {
+                    let flags = Flags::from_bits(args.uint(5))
+                        .filter(|flags| way == Way::Out || !flags.contains(Flags::APPEND))
+                        .ok_or(Errno::EOPNOTSUPP.because("unknown flags of the transfer"))?;
+                    Self::new(cx, fd, way, at, flags, buffers)
+                })
+            }
+            _ => return None,
+        })
+    }
+
+    fn new(
+        cx: &Context<'_>,
+        fd: Fd,
+        way: Way,
+        at: Option<u64>,
+        flags: Flags,
+        buffers: Buffers,
+    ) -> Result<Self> {
+        let file = cx.process.files.get(fd)?;
+        let allowed = if way == Way::In { file.readable() } else { file.writable() };
+        if !allowed {
+            return Err(Errno::EBADF.because("the descriptor was not opened for that"));
+        }
+        if at.is_some() && !file.object().seekable() {
+            return Err(Errno::ESPIPE.into());
+        }
+        let buffers = match buffers {
+            Buffers::One(range) => cx.sink(&[checked(range)?]),
+            Buffers::Many(address, count) => cx.sink(&cx.read_iovecs(address, count)?),
+        };
+        let limit =
+            if way == Way::Out { cx.process.limits.soft(Resource::FileSize) } else { INFINITY };
+        Ok(Self { file, way, at, buffers, flags, done: 0, limit })
+    }
+
+    /// Whether a write needs nobody to wait for it: neither the host nor room for all of it.
+    fn may_finish_at_once(&self) -> bool {
+        let object = self.file.object();
+        object.settle().is_none()
+            && (object.seekable() || self.buffers.left() <= ATOMIC || self.may_not_wait())
+    }
+
+    /// Goes on as far as it can without waiting.
+    fn attempt(&mut self, partial: Partial) -> Attempt<()> {
+        match self.way {
+            Way::In => self.attempt_in(partial),
+            Way::Out => self.attempt_out(),
+        }
+    }
+
+    fn attempt_in(&mut self, partial: Partial) -> Attempt<()> {
+        let Self { file, at, buffers, done, .. } = self;
+        let object = file.object();
+        if buffers.room() == 0 {
+            let directory = object.node().is_some_and(|node| node.kind() == Kind::Directory);
+            return if directory { Err(Errno::EISDIR.into()) } else { Ok(()) };
+        }
+        if !object.seekable() {
+            *done += object.read(file, 0, buffers)?;
+            return Ok(());
+        }
+        let mut position = if at.is_none() { Some(file.position().lock()) } else { None };
+        let start = position.as_deref().copied().or(*at).unwrap_or(0);
+        let mut offset = start;
+        let outcome = loop {
+            if buffers.room() == 0 || buffers.faulted() {
+                break Ok(());
+            }
+            match object.read(file, offset, buffers) {
+                Ok(0) => break Ok(()),
+                Ok(read) => offset += read as u64,
+                Err(stop) => break Err(stop),
+            }
+        };
+        if matches!(outcome, Err(Stop::Fill { .. } | Stop::WouldBlock)) && partial == Partial::Undo {
+            return outcome;
+        }
+        *done += usize::try_from(offset - start).unwrap_or(usize::MAX);
+        match &mut position {
+            Some(position) => **position = offset,
+            None => *at = Some(offset),
+        }
+        outcome
+    }
+
+    fn attempt_out(&mut self) -> Attempt<()> {
+        let Self { file, at, buffers, done, flags, limit, .. } = self;
+        let object = file.object();
+        if buffers.left() == 0 {
+            return Ok(());
+        }
+        if !object.seekable() {
+            while buffers.left() > 0 && !buffers.faulted() {
+                let (written, _) = object.write(file, None, buffers)?;
+                *done += written;
+                if written == 0 {
+                    break;
+                }
+            }
+            return Ok(());
+        }
+        let append = flags.contains(Flags::APPEND) || file.status().contains(Status::APPEND);
+        let mut position = if at.is_none() { Some(file.position().lock()) } else { None };
+        while buffers.left() > 0 && !buffers.faulted() {
+            let offset = match (&position, &*at) {
+                (Some(position), _) => **position,
+                (None, at) => at.unwrap_or(0),
+            };
+            let mut source = Limited::new(buffers, &**object, append, offset, *limit)?;
+            let (written, end) = object.write(file, (!append).then_some(offset), &mut source)?;
+            *done += written;
+            match (&mut position, &mut *at) {
+                (Some(position), _) => **position = end,
+                (None, Some(at)) => *at += written as u64,
+                (None, None) => {}
+            }
+            if written == 0 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on until it is done, waiting as needed.
+    async fn run(&mut self, cx: &Context<'_>) -> Result<()> {
+        loop {
+            let outcome = match self.attempt(Partial::Keep) {
+                Err(Stop::WouldBlock) if !self.may_not_wait() => self.wait(cx).await,
+                other => other,
+            };
+            match outcome {
+                Ok(()) => break,
+                Err(Stop::Error(error)) => return Err(error),
+                Err(Stop::Fill { offset, len }) if !self.flags.contains(Flags::NO_WAIT) => {
+                    self.file.object().fill(offset, len).await?;
+                }
+                Err(Stop::Fill { .. } | Stop::WouldBlock) => return Err(Errno::EAGAIN.into()),
+            }
+        }
+        if self.way == Way::Out && self.done > 0 {
+            self.carry().await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the object is ready, and goes on.
+    async fn wait(&mut self, cx: &Context<'_>) -> Attempt<()> {
+        let file = Arc::clone(&self.file);
+        let queue = file.object().readiness().ok_or(Errno::EAGAIN)?;
+        loop {
+            let listener = queue.listen();
+            match self.attempt(Partial::Keep) {
+                Err(Stop::WouldBlock) => cx.interruptible(listener).await.map_err(Error::from)?,
+                other => return other,
+            }
+        }
+    }
+
+    /// Carries what was written to where it must be before the call returns.
+    async fn carry(&self) -> Result<()> {
+        let Some(settled) = self.file.object().settle() else { return Ok(()) };
+        settled.await?;
+        let synced = self.file.status().intersects(Status::DSYNC | Status::SYNC)
+            || self.flags.intersects(Flags::DATA_SYNC | Flags::SYNC);
+        if synced { self.file.object().sync().await } else { Ok(()) }
+    }
+
+    fn may_not_wait(&self) -> bool {
+        self.flags.contains(Flags::NO_WAIT) || self.file.nonblocking()
+    }
+
+    /// What the call returns.
+    fn finish(&self, cx: &Context<'_>, outcome: Result<()>) -> Result<u64> {
+        if self.done > 0 {
+            return Ok(self.done as u64);
+        }
+        if let Err(error) = outcome {
+            let signal = match error.errno {
+                Errno::EPIPE if self.way == Way::Out => Some(Signal::PIPE),
+                Errno::EFBIG if self.limit != INFINITY => Some(Signal::XFSZ),
+                _ => None,
+            };
+            if let Some(signal) = signal {
+                send::send_to_thread(cx.kernel, cx.thread, Info::kernel(signal))?;
+            }
+            return Err(error);
+        }
+        if self.buffers.faulted() {
+            return Err(Errno::EFAULT.because("the buffer can't be accessed"));
+        }
+        Ok(0)
+    }
+}
+
+/// The buffers as the call names them.
+enum Buffers {
+    One(UserRange),
+    Many(u64, usize),
+}
+
+/// A buffer as read(2) checks it.
+fn checked(range: UserRange) -> Result<UserRange> {
+    if range.len.cast_signed() < 0 {
+        return Err(Errno::EFAULT.because("the buffer is longer than memory"));
+    }
+    if !platform::user::in_region(range.start, range.len) {
+        return Err(Errno::EFAULT.because("the buffer lies outside user memory"));
+    }
+    Ok(UserRange { len: range.len.min(TRANSFER_MAX), ..range })
+}
+
+/// An offset that must not be negative.
+///
+/// # Errors
+/// EINVAL.
+pub(super) fn offset(raw: i64) -> Result<u64> {
+    u64::try_from(raw).map_err(|_| Errno::EINVAL.because("the offset is negative"))
+}
+
+/// A source that ends where RLIMIT_FSIZE does.
+struct Limited<'a> {
+    source: &'a mut UserBuffers,
+    room: usize,
+}
+
+impl<'a> Limited<'a> {
+    fn new(
+        source: &'a mut UserBuffers,
+        object: &dyn Object,
+        append: bool,
+        offset: u64,
+        limit: u64,
+    ) -> Result<Self> {
+        if limit == INFINITY {
+            return Ok(Self { source, room: usize::MAX });
+        }
+        let offset = if append { object.stat()?.size } else { offset };
+        if offset >= limit {
+            return Err(Errno::EFBIG.because("the limit of file sizes is reached (RLIMIT_FSIZE)"));
+        }
+        let room = usize::try_from(limit - offset).unwrap_or(usize::MAX);
+        Ok(Self { source, room })
+    }
+}
+
+impl Source for Limited<'_> {
+    fn left(&self) -> usize {
+        self.source.left().min(self.room)
+    }
+
+    fn take(&mut self, out: &mut [u8]) -> usize {
+        let len = out.len().min(self.room);
+        let taken = self.source.take(&mut out[..len]);
+        self.room -= taken;
+        taken
+    }
+
+    fn take_frames(&mut self, extent: &platform::arena::Extent, at: usize, len: usize) -> usize {
+        let taken = self.source.take_frames(extent, at, len.min(self.room));
+        self.room -= taken;
+        taken
+    }
+}

@@ -1,0 +1,1 @@
+"""Tests of `adyton bench`: statistics, turns, table, drawing; nothing is measured here."""

@@ -114,6 +114,7 @@ impl Extent {
     ///
     /// # Panics
     /// When the range leaves the extent: an error of the caller's.
+    #[track_caller]
     #[inline]
     pub fn read(&self, at: usize, out: &mut [u8]) {
         let from = self.range(at, out.len());
@@ -126,6 +127,7 @@ impl Extent {
     ///
     /// # Panics
     /// When the range leaves the extent.
+    #[track_caller]
     #[inline]
     pub fn write(&self, at: usize, bytes: &[u8]) {
         let to = self.range(at, bytes.len());
@@ -163,6 +165,7 @@ impl Extent {
     ///
     /// # Panics
     /// When the range leaves the extent.
+    #[track_caller]
     pub fn zero(&self, at: usize, len: usize) {
         let to = self.range(at, len);
         // SAFETY: as in `read`.
@@ -173,6 +176,7 @@ impl Extent {
     ///
     /// # Panics
     /// When the range leaves the extent.
+    #[track_caller]
     #[inline]
     pub fn range(&self, at: usize, len: usize) -> *mut u8 {
         assert!(at.checked_add(len).is_some_and(|end| end <= self.len()), "frame range");

@@ -6,7 +6,7 @@
 
 use core::future::Future;
 use core::pin::Pin;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use core::task::{Context, Poll};
 
 use abi::Untrusted;
@@ -21,6 +21,8 @@ use crate::{boot, gate, vcpu};
 
 static PREFERRED: AtomicBool = AtomicBool::new(false);
 static OUTSIDE: AtomicU64 = AtomicU64::new(0);
+/// How deep each vCPU is in [`at_once`].
+static AT_ONCE: [AtomicU32; 64] = [const { AtomicU32::new(0) }; 64];
 static RINGS: [Mutex<Ring>; 64] = [const { Mutex::new(Ring::Untried) }; 64];
 
 enum Ring {
@@ -38,6 +40,16 @@ pub(crate) fn init(prefer_rings: bool, outside: u64) {
 /// Whether rings carry what they can.
 pub fn prefers_rings() -> bool {
     PREFERRED.load(Ordering::Relaxed)
+}
+
+/// Runs `work` with operations carried by host calls only, for callers that can't wait: a fault in
+/// the middle of a copy.
+pub fn at_once<T>(work: impl FnOnce() -> T) -> T {
+    let depth = &AT_ONCE[vcpu::current() & 63];
+    depth.fetch_add(1, Ordering::Relaxed);
+    let result = work();
+    depth.fetch_sub(1, Ordering::Relaxed);
+    result
 }
 
 /// What all rings did together.
@@ -102,7 +114,7 @@ pub(crate) async fn watch(handle: u64, events: u32) -> bool {
 
 /// Carries an operation by the ring, or gives the buffer back.
 async fn by_ring(operation: Operation, bounce: Bounce) -> Result<(Untrusted<i64>, Bounce), Bounce> {
-    if !prefers_rings() {
+    if !prefers_rings() || AT_ONCE[vcpu::current() & 63].load(Ordering::Relaxed) > 0 {
         return Err(bounce);
     }
     Carried::Fresh { operation, bounce: Some(bounce) }.await

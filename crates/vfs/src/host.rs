@@ -1,4 +1,12 @@
-//! The host's files as a lower layer (stopgap, read-only).
+//! The host's files as a lower layer: untrusted, and checked.
+//!
+//! A root is a handle that the runner holds; paths below it cross the wall without `.` and `..`, and
+//! symbolic links are read and resolved inside. Of what comes back, lengths, types, names and counts
+//! are checked ([`wire`]); contents are whatever the host says, as for any file of its.
+
+mod exchange;
+mod file;
+mod wire;
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -6,159 +14,156 @@ use alloc::vec::Vec;
 
 use abi::Errno;
 use abi::errno::Result;
-use abi::io::{Code, Entry, Operation, open};
-use platform::io::{self, Bounce};
-use platform::sync::Mutex;
-use storage::pages::{Backing, Content};
+use abi::io::{Code, open};
 
-use crate::node::Kind;
 use crate::object::{Stat, Waiting};
 use crate::tree::{Listed, Lower, LowerFile, Origin};
+use exchange::{Exchange, Handle};
+use file::HostFile;
 
 /// Magic number that statfs(2) shows.
 pub const MAGIC: u64 = 0x6164_7974;
+/// The most names of a directory that the host may list.
+const NAMES_MAX: usize = 1 << 20;
+/// Bytes of a list that cross at once.
+const LIST: usize = 64 << 10;
+/// Longest text of a symbolic link.
+const LINK_MAX: usize = 4095;
 
-/// The host's files below a root's handle.
-pub fn lower(handle: u64, _read_only: bool) -> Arc<dyn Lower> {
-    Arc::new(Host { handle })
+/// The host's files below a root.
+pub fn lower(root: u64, read_only: bool) -> Arc<dyn Lower> {
+    Arc::new(Host { root, read_only })
 }
 
-struct Host {
-    handle: u64,
-}
-
-fn with_path(code: Code, handle: u64, path: &[u8], room: usize) -> Result<(Operation, Bounce)> {
-    let mut bounce =
-        Bounce::with_capacity(path.len() + room).ok_or(Errno::ENOMEM.because("no bounce buffer"))?;
-    bounce.write(0, path);
-    let mut operation = io::operation(code, handle, &bounce, path.len() + room);
-    operation.path_len = u32::try_from(path.len()).map_err(|_| Errno::ENAMETOOLONG)?;
-    Ok((operation, bounce))
+/// A root of the host.
+pub(crate) struct Host {
+    root: u64,
+    read_only: bool,
 }
 
 impl Host {
-    async fn open(&self, path: &[u8], flags: u32) -> Result<u64> {
-        let (mut operation, bounce) = with_path(Code::Open, self.handle, path, 8)?;
-        operation.flags = flags;
-        let (result, _) = io::submit(operation, bounce).await;
-        result.count_at_most(usize::MAX >> 1).map(|handle| handle as u64)
+    fn check_writable(&self) -> Result<()> {
+        if self.read_only {
+            return Err(Errno::EROFS.because("the host directory was given read-only"));
+        }
+        Ok(())
     }
-}
 
-async fn close(handle: u64) {
-    if let Some(bounce) = Bounce::with_capacity(1) {
-        let operation = io::operation(Code::Close, handle, &bounce, 1);
-        let _ = io::submit(operation, bounce).await;
+    /// Opens what stands at `path`.
+    async fn open(&self, path: &[u8], flags: u32, mode: u32) -> Result<Handle> {
+        let mut exchange = Exchange::new(Code::Open, self.root, path, 0)?;
+        exchange.operation.flags = flags;
+        exchange.operation.mode = mode;
+        let (result, _) = exchange.carry_out().await;
+        Handle::admit(result)
+    }
+
+    async fn list_all(&self, path: &[u8]) -> Result<Vec<Listed>> {
+        let directory = self.open(path, open::READ | open::DIRECTORY, 0).await?;
+        let mut listed = Vec::new();
+        let mut position = 0;
+        loop {
+            let mut exchange = Exchange::new(Code::List, directory.raw(), b"", LIST)?;
+            exchange.operation.offset = position;
+            let (result, answer) = exchange.carry_out().await;
+            let bytes = answer.bytes(result.count_at_most(LIST)?);
+            if bytes.is_empty() {
+                return Ok(listed);
+            }
+            position = wire::entries(&bytes, &mut listed)?;
+            if listed.len() > NAMES_MAX {
+                return Err(Errno::EIO.because("the host lists a directory without end"));
+            }
+        }
+    }
+
+    /// An operation with a path and no answer but success.
+    async fn change(&self, code: Code, path: &[u8], flags: u32, mode: u32) -> Result<()> {
+        self.check_writable()?;
+        let mut exchange = Exchange::new(code, self.root, path, 0)?;
+        exchange.operation.flags = flags;
+        exchange.operation.mode = mode;
+        exchange.carry_out().await.0.nothing()
+    }
+
+    /// An operation with a path and something behind it.
+    async fn change_with(&self, code: Code, path: &[u8], behind: &[u8]) -> Result<()> {
+        self.check_writable()?;
+        let mut exchange = Exchange::new(code, self.root, path, behind.len())?;
+        exchange.put(behind);
+        // Of the operations with two paths, the second one's directory.
+        exchange.operation.offset = self.root;
+        exchange.carry_out().await.0.nothing()
     }
 }
 
 impl Lower for Host {
     fn stat<'a>(&'a self, path: &'a [u8]) -> Waiting<'a, Result<Stat>> {
         Box::pin(async move {
-            const LEN: usize = size_of::<abi::io::Stat>();
-            let (operation, bounce) = with_path(Code::Stat, self.handle, path, LEN)?;
-            let (result, bounce) = io::submit(operation, bounce).await;
+            let exchange = Exchange::new(Code::Stat, self.root, path, wire::STAT_LEN)?;
+            let (result, answer) = exchange.carry_out().await;
             result.nothing()?;
-            let mut raw = [0; LEN];
-            bounce.read(path.len(), &mut raw);
-            let word = |at: usize| u32::from_le_bytes(raw[at..at + 4].try_into().unwrap_or([0; 4]));
-            let long = |at: usize| u64::from_le_bytes(raw[at..at + 8].try_into().unwrap_or([0; 8]));
-            Ok(Stat {
-                mode: word(0),
-                links: word(4),
-                uid: word(8),
-                gid: word(12),
-                inode: long(16),
-                device: long(24),
-                rdev: long(32),
-                size: long(40),
-                blocks: long(48),
-                accessed: long(56).cast_signed(),
-                modified: long(64).cast_signed(),
-                changed: long(72).cast_signed(),
-                block_size: 4096,
-                born: 0,
-            })
+            wire::stat(&answer.bytes(wire::STAT_LEN))
         })
     }
 
     fn list<'a>(&'a self, path: &'a [u8]) -> Waiting<'a, Result<Vec<Listed>>> {
-        Box::pin(async move {
-            let handle = self.open(path, open::READ | open::DIRECTORY).await?;
-            let mut listed = Vec::new();
-            let mut at = 0;
-            loop {
-                let bounce = Bounce::with_capacity(65_536).ok_or(Errno::ENOMEM)?;
-                let mut operation = io::operation(Code::List, handle, &bounce, 65_536);
-                operation.offset = at;
-                let (result, bounce) = io::submit(operation, bounce).await;
-                let len = result.count_at_most(65_536)?;
-                if len == 0 {
-                    break;
-                }
-                let mut bytes = alloc::vec![0; len];
-                bounce.read(0, &mut bytes);
-                let mut rest = bytes.as_slice();
-                while let Some((head, body)) = rest.split_at_checked(size_of::<Entry>()) {
-                    let long = |at: usize| u64::from_le_bytes(head[at..at + 8].try_into().unwrap_or([0; 8]));
-                    let word = |at: usize| u32::from_le_bytes(head[at..at + 4].try_into().unwrap_or([0; 4]));
-                    at = long(0);
-                    let len = word(20) as usize;
-                    let Some(name) = body.get(..len) else { break };
-                    rest = body.get(len.next_multiple_of(8)..).unwrap_or_default();
-                    if name == b"." || name == b".." || name.is_empty() {
-                        continue;
-                    }
-                    let Some(kind) = Kind::of_mode(word(16) << 12) else { continue };
-                    listed.push(Listed { name: name.to_vec(), inode: long(8), kind });
-                }
-            }
-            close(handle).await;
-            Ok(listed)
-        })
+        Box::pin(self.list_all(path))
     }
 
     fn read_link<'a>(&'a self, path: &'a [u8]) -> Waiting<'a, Result<Vec<u8>>> {
         Box::pin(async move {
-            let (operation, bounce) = with_path(Code::ReadLink, self.handle, path, 4096)?;
-            let (result, bounce) = io::submit(operation, bounce).await;
-            let mut text = alloc::vec![0; result.count_at_most(4096)?];
-            bounce.read(path.len(), &mut text);
-            Ok(text)
+            let exchange = Exchange::new(Code::ReadLink, self.root, path, LINK_MAX)?;
+            let (result, answer) = exchange.carry_out().await;
+            wire::link(answer.bytes(result.count_at_most(LINK_MAX)?))
         })
     }
 
     fn file(self: Arc<Self>, origin: Arc<Origin>) -> Arc<dyn LowerFile> {
-        Arc::new(HostFile { host: self, origin, handle: Mutex::new(None) })
+        Arc::new(HostFile::new(self, origin))
     }
-}
 
-struct HostFile {
-    host: Arc<Host>,
-    origin: Arc<Origin>,
-    handle: Mutex<Option<u64>>,
-}
-
-impl Backing for HostFile {
-    fn read(&self, offset: u64, len: usize) -> Waiting<'_, Result<Content>> {
+    fn create<'a>(&'a self, path: &'a [u8], permissions: u32) -> Waiting<'a, Result<()>> {
         Box::pin(async move {
-            let known = *self.handle.lock();
-            let handle = match known {
-                Some(handle) => handle,
-                None => {
-                    let handle = self.host.open(&self.origin.path(), open::READ).await?;
-                    *self.handle.lock() = Some(handle);
-                    handle
-                }
-            };
-            let len = len.min(Bounce::MAX);
-            let bounce = Bounce::with_capacity(len).ok_or(Errno::ENOMEM)?;
-            let mut operation = io::operation(Code::Read, handle, &bounce, len);
-            operation.offset = offset;
-            let (result, bounce) = io::submit(operation, bounce).await;
-            Ok(Content::Bounce(bounce, result.count_at_most(len)?))
+            self.check_writable()?;
+            let flags = open::WRITE | open::CREATE | open::EXCLUSIVE;
+            self.open(path, flags, permissions).await.map(|_| ())
+        })
+    }
+
+    fn make_directory<'a>(&'a self, path: &'a [u8], permissions: u32) -> Waiting<'a, Result<()>> {
+        Box::pin(self.change(Code::MakeDirectory, path, 0, permissions))
+    }
+
+    fn make_link<'a>(&'a self, path: &'a [u8], target: &'a [u8]) -> Waiting<'a, Result<()>> {
+        Box::pin(self.change_with(Code::SymbolicLink, path, target))
+    }
+
+    fn link<'a>(&'a self, from: &'a [u8], to: &'a [u8]) -> Waiting<'a, Result<()>> {
+        Box::pin(self.change_with(Code::Link, from, to))
+    }
+
+    fn remove<'a>(&'a self, path: &'a [u8], directory: bool) -> Waiting<'a, Result<()>> {
+        Box::pin(self.change(Code::Remove, path, directory.into(), 0))
+    }
+
+    fn rename<'a>(&'a self, from: &'a [u8], to: &'a [u8]) -> Waiting<'a, Result<()>> {
+        Box::pin(self.change_with(Code::Rename, from, to))
+    }
+
+    fn set_permissions<'a>(&'a self, path: &'a [u8], mode: u32) -> Waiting<'a, Result<()>> {
+        Box::pin(self.change(Code::SetMode, path, 0, mode))
+    }
+
+    fn set_times<'a>(
+        &'a self,
+        path: &'a [u8],
+        accessed: Option<i64>,
+        modified: Option<i64>,
+    ) -> Waiting<'a, Result<()>> {
+        Box::pin(async move {
+            let words = [accessed, modified].map(|time| time.unwrap_or(i64::MIN).to_le_bytes());
+            self.change_with(Code::SetTimes, path, words.as_flattened()).await
         })
     }
 }
-
-impl LowerFile for HostFile {}

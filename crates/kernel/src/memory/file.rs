@@ -18,6 +18,10 @@ impl Described for OpenFile {
                 path.extend_from_slice(b" (deleted)");
             }
         }
-        Description { device: stat.device, inode: stat.inode, path }
+        Description {
+            device: stat.device,
+            inode: stat.inode,
+            path,
+        }
     }
 }

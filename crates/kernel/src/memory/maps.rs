@@ -45,7 +45,7 @@ impl Mapping {
             Kind::File(mapped) => {
                 mapping.offset = mapped.offset;
                 mapping.file.clone_from(&mapped.file);
-                if mapped.file.is_none() {
+                if mapped.file.is_none() && mapped.shared {
                     mapping.name = "/dev/zero (deleted)";
                 }
             }
@@ -60,8 +60,10 @@ impl Mapping {
     /// The line, without its newline, as proc_pid_maps(5) has it.
     pub fn line(&self) -> Vec<u8> {
         let may = |bit, letter| if self.prot.contains(bit) { letter } else { '-' };
-        let described =
-            self.file.as_ref().map_or_else(Description::default, |file| file.describe());
+        let described = self
+            .file
+            .as_ref()
+            .map_or_else(Description::default, |file| file.describe());
         let mut line = format!(
             "{:08x}-{:08x} {}{}{}{} {:08x} {:02x}:{:02x} {} ",
             self.range.start,
@@ -75,7 +77,11 @@ impl Mapping {
             described.device & 0xFF,
             described.inode,
         );
-        let name = if self.file.is_some() { &described.path } else { self.name.as_bytes() };
+        let name = if self.file.is_some() {
+            &described.path
+        } else {
+            self.name.as_bytes()
+        };
         if name.is_empty() {
             return line.into_bytes();
         }
@@ -102,12 +108,20 @@ impl Space {
     /// All mappings, in order.
     pub fn maps(&self) -> Vec<Mapping> {
         let state = self.state.lock();
-        state.areas.map().iter().map(|(start, area)| Mapping::new(*start, area)).collect()
+        state
+            .areas
+            .map()
+            .iter()
+            .map(|(start, area)| Mapping::new(*start, area))
+            .collect()
     }
 
     /// The mapping that holds `address`.
     pub fn find(&self, address: u64) -> Option<Mapping> {
         let state = self.state.lock();
-        state.areas.find(address).map(|(start, area)| Mapping::new(start, area))
+        state
+            .areas
+            .find(address)
+            .map(|(start, area)| Mapping::new(start, area))
     }
 }

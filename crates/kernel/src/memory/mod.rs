@@ -71,7 +71,10 @@ pub(crate) const fn is_aligned(address: u64) -> bool {
 }
 
 /// The part that two ranges share; empty when they share none.
-pub(crate) fn common(a: &core::ops::Range<u64>, b: &core::ops::Range<u64>) -> core::ops::Range<u64> {
+pub(crate) fn common(
+    a: &core::ops::Range<u64>,
+    b: &core::ops::Range<u64>,
+) -> core::ops::Range<u64> {
     let start = a.start.max(b.start);
     start..a.end.min(b.end).max(start)
 }

@@ -32,7 +32,14 @@ impl Space {
     ///
     /// # Errors
     /// As mremap(2).
-    pub fn remap(&self, old: u64, old_len: u64, new_len: u64, flags: u64, target: u64) -> Result<u64> {
+    pub fn remap(
+        &self,
+        old: u64,
+        old_len: u64,
+        new_len: u64,
+        flags: u64,
+        target: u64,
+    ) -> Result<u64> {
         let request = Request::checked(old, old_len, new_len, flags, target)?;
         if request.new_len > self.region().end {
             return Err(Errno::EINVAL.because("longer than the user region"));
@@ -54,7 +61,10 @@ impl Space {
         }
         self.check_resize(&state, &request, start, &area)?;
         let end = old + request.old_len;
-        if end == area.end && request.old_len > 0 && self.grow_in_place(&mut state, &request, start, &area)? {
+        if end == area.end
+            && request.old_len > 0
+            && self.grow_in_place(&mut state, &request, start, &area)?
+        {
             return Ok(old);
         }
         if flags & MAY_MOVE == 0 {
@@ -63,7 +73,9 @@ impl Space {
         let region = self.region();
         let phase = (request.new_len >= 2 * LARGE).then_some(old % LARGE);
         let locked = &mut *state;
-        let to = locked.cursor.find(&locked.areas, &region, request.new_len, phase)?;
+        let to = locked
+            .cursor
+            .find(&locked.areas, &region, request.new_len, phase)?;
         self.relocate(&mut state, &request, start, &area, to)
     }
 
@@ -102,12 +114,13 @@ impl Space {
         let Some((start, area)) = state.areas.find(request.old).map(|(s, a)| (s, a.clone())) else {
             return Err(Errno::EFAULT.because("nothing is mapped at the old address"));
         };
-        let hinted =
-            request.target != 0 && to.start >= region.start && state.areas.is_free(&to);
+        let hinted = request.target != 0 && to.start >= region.start && state.areas.is_free(&to);
         let at = if fixed || hinted {
             request.target
         } else {
-            state.cursor.find(&state.areas, &region, request.new_len, None)?
+            state
+                .cursor
+                .find(&state.areas, &region, request.new_len, None)?
         };
         self.relocate(state, &request, start, &area, at)
     }
@@ -121,7 +134,13 @@ impl Space {
         Ok(())
     }
 
-    fn check_resize(&self, state: &State, request: &Request, start: u64, area: &Area) -> Result<()> {
+    fn check_resize(
+        &self,
+        state: &State,
+        request: &Request,
+        start: u64,
+        area: &Area,
+    ) -> Result<()> {
         if request.old_len == 0 && !area.is_shared() {
             return Err(Errno::EINVAL.because("an old size of 0 needs a shared mapping"));
         }
@@ -135,7 +154,9 @@ impl Space {
             return Err(Errno::EFAULT.because("this mapping can't grow"));
         }
         if let Kind::File(mapped) = &area.kind
-            && (mapped.offset + (request.old - start)).checked_add(request.new_len).is_none()
+            && (mapped.offset + (request.old - start))
+                .checked_add(request.new_len)
+                .is_none()
         {
             return Err(Errno::EINVAL.because("offset and length overflow"));
         }
@@ -170,7 +191,13 @@ impl Space {
     }
 
     /// Maps what a mapping grew by. It is charged if the rest is.
-    fn put_tail(&self, state: &mut State, range: Range<u64>, mut tail: Area, charged: bool) -> Result<()> {
+    fn put_tail(
+        &self,
+        state: &mut State,
+        range: Range<u64>,
+        mut tail: Area,
+        charged: bool,
+    ) -> Result<()> {
         // An area that is charged but not writable now stays one area with its tail.
         let early = charged && !tail.to_charge(tail.prot) && !tail.is_lazy();
         if early {
@@ -212,7 +239,12 @@ impl Space {
                 mapped.offset += request.old_len;
             }
             let charged = area.flags.contains(Flags::CHARGED);
-            self.put_tail(state, to + request.old_len..to + request.new_len, tail, charged)?;
+            self.put_tail(
+                state,
+                to + request.old_len..to + request.new_len,
+                tail,
+                charged,
+            )?;
         }
         let keep = request.flags & DONT_UNMAP != 0;
         moved.end = to + request.old_len;
@@ -238,8 +270,11 @@ impl Space {
         if keep && !moved.is_anonymous() {
             return Err(Errno::EINVAL.because("MREMAP_DONTUNMAP of what is not private memory"));
         }
-        let charge =
-            if keep && moved.flags.contains(Flags::CHARGED) { bytes(from) } else { 0 };
+        let charge = if keep && moved.flags.contains(Flags::CHARGED) {
+            bytes(from)
+        } else {
+            0
+        };
         self.charge(state, charge)?;
         self.before_change(state, from, Change::Replaced);
         let moves = self
@@ -252,7 +287,9 @@ impl Space {
         }
         if keep {
             moved.flags -= Flags::LOCKED;
-            state.areas.edit(from, |_, area| area.flags -= Flags::LOCKED);
+            state
+                .areas
+                .edit(from, |_, area| area.flags -= Flags::LOCKED);
             state.areas.insert(to, moved);
             return Ok(());
         }
@@ -272,8 +309,7 @@ impl Space {
             let target = to + (run.start - from.start);
             if let Err(error) = self.move_run(state, &run, target, prot) {
                 for (back, from) in done.into_iter().rev() {
-                    let moved: Vec<Run> =
-                        state.runs.within(&(from..from + bytes(&back))).collect();
+                    let moved: Vec<Run> = state.runs.within(&(from..from + bytes(&back))).collect();
                     for run in moved {
                         let _ = self.move_run(state, &run, back.start + (run.start - from), prot);
                     }
@@ -317,7 +353,9 @@ impl Space {
         let mut buffer = alloc::vec![0; 64 << 10];
         let mut at = 0;
         while at < len {
-            let part = usize::try_from(len - at).unwrap_or(usize::MAX).min(buffer.len());
+            let part = usize::try_from(len - at)
+                .unwrap_or(usize::MAX)
+                .min(buffer.len());
             let bytes = buffer.get_mut(..part).unwrap_or_default();
             user::copy_in(run.start + at, bytes)?;
             user::copy_out(to + at, bytes)?;
@@ -351,7 +389,12 @@ impl Request {
         if old.checked_add(old_len.max(new_len)).is_none() {
             return Err(overflow);
         }
-        Ok(Self { old, old_len, new_len, flags, target })
+        Ok(Self {
+            old,
+            old_len,
+            new_len,
+            flags,
+            target,
+        })
     }
 }
-

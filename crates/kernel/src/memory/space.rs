@@ -170,7 +170,10 @@ impl Space {
         if let Some(span) = state.runs.span(&all) {
             // A host that refuses to unmap keeps what it has; nothing of it is handed out again
             // before it has been mapped anew.
-            let _ = self.environment.mapper.unmap(span.start, span.end - span.start);
+            let _ = self
+                .environment
+                .mapper
+                .unmap(span.start, span.end - span.start);
         }
         state.areas.carve(&all, true);
         let held = state.runs.clear();
@@ -188,17 +191,23 @@ impl Space {
     /// # Errors
     /// EFAULT when nothing is mapped there (only asked where it isn't private).
     pub fn futex_key(&self, address: u64, private: bool) -> Result<Key> {
-        let own = Key::Private { space: self.id, address };
+        let own = Key::Private {
+            space: self.id,
+            address,
+        };
         if private {
             return Ok(own);
         }
         let state = self.state.lock();
-        let (start, area) =
-            state.areas.find(address).ok_or(Errno::EFAULT.because("the word is not mapped"))?;
+        let (start, area) = state
+            .areas
+            .find(address)
+            .ok_or(Errno::EFAULT.because("the word is not mapped"))?;
         Ok(match &area.kind {
-            Kind::File(mapped) if mapped.shared => {
-                Key::Shared { object: mapped.id(), offset: mapped.offset + (address - start) }
-            }
+            Kind::File(mapped) if mapped.shared => Key::Shared {
+                object: mapped.id(),
+                offset: mapped.offset + (address - start),
+            },
             _ => own,
         })
     }
@@ -237,7 +246,11 @@ impl Space {
         if len == 0 {
             return Ok(());
         }
-        if self.try_charge(state, len) { Ok(()) } else { Err(self.refuse(len)) }
+        if self.try_charge(state, len) {
+            Ok(())
+        } else {
+            Err(self.refuse(len))
+        }
     }
 
     /// Charges `len` bytes if the limit admits it; a refusal is not reported.
@@ -274,7 +287,9 @@ impl Space {
     /// Drops what the host backs in `range`.
     pub(crate) fn close(&self, state: &mut State, range: &Range<u64>) -> Result<()> {
         if let Some(span) = state.runs.span(range) {
-            self.environment.mapper.unmap(span.start, span.end - span.start)?;
+            self.environment
+                .mapper
+                .unmap(span.start, span.end - span.start)?;
             state.runs.remove(&span);
         }
         Ok(())
@@ -285,7 +300,9 @@ impl Space {
         let held = Held::Anonymous;
         let (backing, offset) = held.backing();
         let len = range.end - range.start;
-        self.environment.mapper.map(range.start, len, prot, backing, offset)?;
+        self.environment
+            .mapper
+            .map(range.start, len, prot, backing, offset)?;
         state.runs.insert(range, held);
         Ok(())
     }
@@ -316,7 +333,12 @@ impl State {
 
     /// Bytes that RLIMIT_DATA counts: private writable memory but the stack.
     pub(crate) fn data(&self) -> u64 {
-        self.areas.map().iter().filter(|(_, area)| area.is_data()).map(|(start, area)| area.end - start).sum()
+        self.areas
+            .map()
+            .iter()
+            .filter(|(_, area)| area.is_data())
+            .map(|(start, area)| area.end - start)
+            .sum()
     }
 
     /// Bytes charged for what lies in `range`.
@@ -348,7 +370,11 @@ impl State {
     /// Whether every byte of `range` is in a visible area.
     pub(crate) fn is_whole(&self, range: &Range<u64>) -> bool {
         let mut at = range.start;
-        for (start, area) in self.areas.overlapping(range).filter(|(_, area)| !area.is_hidden()) {
+        for (start, area) in self
+            .areas
+            .overlapping(range)
+            .filter(|(_, area)| !area.is_hidden())
+        {
             if start > at {
                 return false;
             }
@@ -369,7 +395,11 @@ impl Space {
                 .runs
                 .within(&range)
                 .filter_map(|run| {
-                    let keep = if run.held.is_private() { end.clamp(run.start, run.end) } else { run.start };
+                    let keep = if run.held.is_private() {
+                        end.clamp(run.start, run.end)
+                    } else {
+                        run.start
+                    };
                     (keep < run.end).then_some(keep..run.end)
                 })
                 .collect();
@@ -386,7 +416,9 @@ impl State {
     fn mappings_of(&self, id: u64, pages: &Range<u64>) -> Vec<(Range<u64>, u64)> {
         let bytes = pages.start.saturating_mul(PAGE)..pages.end.saturating_mul(PAGE);
         let mapping = |(start, area): (&u64, &Area)| {
-            let Kind::File(mapped @ Mapped { offset, .. }) = &area.kind else { return None };
+            let Kind::File(mapped @ Mapped { offset, .. }) = &area.kind else {
+                return None;
+            };
             let part = common(&(*offset..offset + (area.end - start)), &bytes);
             let range = start + (part.start - offset)..start + (part.end - offset);
             (mapped.id() == id && !part.is_empty()).then(|| (range, mapped.end_at(*start)))

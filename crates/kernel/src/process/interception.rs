@@ -80,8 +80,10 @@ impl TextWatcher for Interception {
     fn before_change(&self, range: &Range<u64>, change: Change, patching: &mut Patching<'_>) {
         let mut book = self.book.lock();
         for patch in book.restore(range, Round::default()) {
-            if let Some(frame) = patching.existing_text_frame(patch.at) {
-                write(&frame, &patch, Direction::Restore);
+            let last = patch.at + patch.new.len() as u64 - 1;
+            let frames = (patching.existing_text_frame(patch.at), patching.existing_text_frame(last));
+            if let (Some(first), Some(second)) = frames {
+                write([&first, &second], &patch, Direction::Restore);
             }
         }
         if change == Change::Replaced {
@@ -92,7 +94,8 @@ impl TextWatcher for Interception {
 
 /// Writes the trampoline, then the site.
 fn apply(kernel: &Kernel, book: &mut Book, patching: &mut Patching<'_>, patch: &Patch) {
-    let Ok(frame) = patching.text_frame(patch.at) else { return };
+    let Ok(first) = patching.text_frame(patch.at) else { return };
+    let Ok(second) = patching.text_frame(patch.at + patch.new.len() as u64 - 1) else { return };
     let page = patch.trampoline.page();
     let trampoline = if patch.trampoline.fresh {
         let Ok(extent) = patching.allocate_at(page) else { return };
@@ -107,7 +110,7 @@ fn apply(kernel: &Kernel, book: &mut Book, patching: &mut Patching<'_>, patch: &
         return;
     }
     trampoline.write(offset(patch.trampoline.at), &patch.trampoline.code);
-    write(&frame, patch, Direction::Apply);
+    write([&first, &second], patch, Direction::Apply);
     kernel.trace.patched.fetch_add(1, Ordering::Relaxed);
 }
 
@@ -118,8 +121,10 @@ enum Direction {
     Restore,
 }
 
-/// Stores a patch's bytes, or the old ones, into the frame of its page, alone where that is needed.
-fn write(frame: &Extent, patch: &Patch, direction: Direction) {
+/// Stores a patch's bytes, or the old ones, into the frames of its first and its last byte, alone where
+/// that is needed.
+fn write(frames: [&Extent; 2], patch: &Patch, direction: Direction) {
+    let frame = frames[0];
     let company = if vcpu::count() == 1 {
         Company::Alone
     } else if cpu::features().amd {
@@ -134,10 +139,17 @@ fn write(frame: &Extent, patch: &Patch, direction: Direction) {
                 Direction::Apply => (&patch.old, &patch.new),
                 Direction::Restore => (&patch.new, &patch.old),
             };
-            let mut current = from.clone();
-            frame.read(offset(patch.at), &mut current);
-            if current == *from {
-                frame.write(offset(patch.at), to);
+            let places = (patch.at..).map(|at| {
+                let second = at & !(PAGE - 1) != patch.at & !(PAGE - 1);
+                (frames[usize::from(second)], offset(at))
+            });
+            let same = places.clone().zip(from).all(|((frame, at), byte)| {
+                let mut current = [0];
+                frame.read(at, &mut current);
+                current[0] == *byte
+            });
+            if same {
+                places.zip(to).for_each(|((frame, at), byte)| frame.write(at, &[*byte]));
             }
         });
     };

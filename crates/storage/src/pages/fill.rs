@@ -216,7 +216,7 @@ impl State {
 pub(super) fn finish_now<T>(mut future: super::Waiting<'_, T>) -> Option<T> {
     let waker = core::task::Waker::noop();
     let mut context = core::task::Context::from_waker(waker);
-    match future.as_mut().poll(&mut context) {
+    match platform::carrier::at_once(|| future.as_mut().poll(&mut context)) {
         core::task::Poll::Ready(value) => Some(value),
         core::task::Poll::Pending => None,
     }

@@ -36,7 +36,8 @@ impl Pages {
             let mut at = range.start;
             while at < range.end {
                 let next = self.state.lock().piece(at, range.end);
-                let Some((extent, from, len)) = next else { break };
+                let Some((start, extent, from, len)) = next else { break };
+                at = start;
                 if let Err(error) = backing.write(at, &extent, from, len).await {
                     ranges.push(at..range.end);
                     self.state.lock().pending.append(&mut ranges);
@@ -77,12 +78,21 @@ impl State {
         }
     }
 
-    /// The frames of the next bytes of a range, `None` when they are gone.
-    fn piece(&self, at: u64, end: u64) -> Option<(Arc<Extent>, usize, usize)> {
-        let chunk = self.chunks.find(at / PAGE_BYTES)?;
+    /// The frames of the next bytes of a range, and where those begin; `None` when no more are there.
+    fn piece(&self, at: u64, end: u64) -> Option<(u64, Arc<Extent>, usize, usize)> {
+        let page = at / PAGE_BYTES;
+        let chunk = match self.chunks.find(page) {
+            Some(chunk) => chunk,
+            // What has no frames is a hole, there as well as here.
+            None => self.chunks.find(self.chunks.next_start(page)?)?,
+        };
+        let at = at.max(chunk.start * PAGE_BYTES);
+        if at >= end {
+            return None;
+        }
         let from = usize::try_from(at - chunk.start * PAGE_BYTES).ok()?;
         let len = bytes_until(at, chunk.end()).min(usize::try_from(end - at).ok()?).min(MOST);
-        Some((Arc::clone(&chunk.extent), from, len))
+        Some((at, Arc::clone(&chunk.extent), from, len))
     }
 
     /// The backing has these bytes now.

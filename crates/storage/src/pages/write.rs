@@ -67,7 +67,9 @@ impl Pages {
                 Target::Staged(len) => (self.write_staged(at, len, source)?, len),
             };
             done += taken;
-            self.grow_to(at + taken as u64);
+            if taken > 0 {
+                self.grow_to(at + taken as u64);
+            }
             if taken < offered {
                 break;
             }

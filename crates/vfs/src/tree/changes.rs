@@ -106,6 +106,7 @@ impl Directory {
     pub(super) async fn remove_later(&self, child: &Arc<Dentry>) -> Result<()> {
         let below = directory(&**child.node());
         if let Some(origin) = self.through() {
+            hold(child).await?;
             origin.lower().remove(&origin.path_of(&child.name()), below.is_some()).await?;
         } else if let Some(below) = below {
             below.list_lower().await?;
@@ -171,6 +172,9 @@ impl Directory {
                     }
                     Existing::Refuse if victim.is_some() => return Err(Errno::EEXIST.into()),
                     _ => {}
+                }
+                if let Some(victim) = &victim {
+                    hold(victim).await?;
                 }
                 let old = from.path_of(&child.name());
                 from.lower().rename(&old, &onto.path_of(name)).await?;
@@ -304,6 +308,14 @@ impl Children {
             Some(known) if Arc::ptr_eq(known, child) => Ok(()),
             _ => Err(Errno::ENOENT.because("the name was changed meanwhile")),
         }
+    }
+}
+
+/// Keeps an open file usable whose name is about to go below.
+async fn hold(child: &Arc<Dentry>) -> Result<()> {
+    match child.node().as_any().downcast_ref::<super::File>() {
+        Some(file) => file.hold().await,
+        None => Ok(()),
     }
 }
 

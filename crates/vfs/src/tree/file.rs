@@ -96,6 +96,14 @@ impl File {
         self.writers.fetch_add(1, Ordering::AcqRel);
     }
 
+    /// Its name in the layer below goes: what is open must outlive that.
+    pub(super) async fn hold(&self) -> Result<()> {
+        match &self.lower {
+            Some(lower) if self.opens.load(Ordering::Acquire) > 0 => lower.hold().await,
+            _ => Ok(()),
+        }
+    }
+
     async fn carry(&self) -> Result<()> {
         let cut = self.cut.lock().take();
         if let (Some(len), Some(lower)) = (cut, &self.lower) {

@@ -107,6 +107,11 @@ pub trait LowerFile: Backing {
         Box::pin(core::future::ready(Ok(())))
     }
 
+    /// Opens it now, because its name goes while it is still in use.
+    fn hold(&self) -> Waiting<'_, Result<()>> {
+        Box::pin(core::future::ready(Ok(())))
+    }
+
     /// Nobody has the file open: what was opened for it may be closed, and is opened again on demand.
     fn idle(&self) {}
 }

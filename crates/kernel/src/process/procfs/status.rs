@@ -78,7 +78,7 @@ pub(super) fn io(_: &Subject) -> Vec<u8> {
     let names = ["rchar", "wchar", "syscr", "syscw", "read_bytes", "write_bytes"];
     let mut text = String::new();
     for name in names {
-        let _ = write!(text, "{name}: 0\n");
+        let _ = writeln!(text, "{name}: 0");
     }
     text += "cancelled_write_bytes: 0\n";
     text.into_bytes()
@@ -247,7 +247,7 @@ fn memory(subject: &Subject) -> String {
     ];
     let mut text = String::new();
     for (name, bytes) in rows {
-        let _ = write!(text, "{name}:\t{:>8} kB\n", bytes / 1024);
+        let _ = writeln!(text, "{name}:\t{:>8} kB", bytes / 1024);
     }
     text
 }

@@ -151,7 +151,7 @@ fn memory() -> Vec<u8> {
     ];
     let mut text = String::new();
     for (name, bytes) in rows {
-        let _ = write!(text, "{:<16}{:>8} kB\n", format!("{name}:"), bytes / 1024);
+        let _ = writeln!(text, "{:<16}{:>8} kB", format!("{name}:"), bytes / 1024);
     }
     text += "HugePages_Total:       0\nHugePages_Free:        0\nHugepagesize:       2048 kB\n";
     text.into_bytes()

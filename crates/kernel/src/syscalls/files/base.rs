@@ -53,14 +53,6 @@ impl Base {
         Ok(Self { root: directories.root, from, umask: directories.umask, who })
     }
 
-    /// The base of a path without a `dirfd`.
-    ///
-    /// # Errors
-    /// Never.
-    pub(super) fn working(cx: &Context<'_>) -> Result<Self> {
-        Self::new(cx, AT_FDCWD, b"")
-    }
-
     /// A walk from there.
     pub(super) fn start(&self) -> Start<'_> {
         Start::new(&self.root, &self.from, &self.who)
@@ -69,16 +61,6 @@ impl Base {
     /// The same that refuses some ways.
     pub(super) fn start_refusing(&self, refuse: Refuse) -> Start<'_> {
         Start { refuse, ..self.start() }
-    }
-
-    /// The root directory.
-    pub(super) fn root(&self) -> &Place {
-        &self.root
-    }
-
-    /// The directory that relative paths start from.
-    pub(super) fn from(&self) -> &Place {
-        &self.from
     }
 }
 

@@ -50,7 +50,7 @@ pub(crate) fn add_two(
     let on_exec = objects::on_exec(flags);
     let first = files.reserve().and_then(|kept| Ok((kept, files.reserve()?)))
         .map(|(one, two)| [one.fill(first, on_exec), two.fill(second, on_exec)])?;
-    let numbers = first.map(|fd| fd.cast_signed());
+    let numbers = first.map(u32::cast_signed);
     if let Err(error) = cx.write(address, &numbers) {
         for fd in numbers {
             // The program may have closed it already, from another thread.

@@ -14,7 +14,11 @@ use crate::context::Context;
 
 /// Calls that finish at once; `None`: not here, or it must wait.
 #[inline]
-pub(crate) fn at_once(cx: &mut Context<'_>, number: usize, args: &Arguments) -> Option<Result<u64>> {
+pub(crate) fn at_once(
+    cx: &mut Context<'_>,
+    number: usize,
+    args: &Arguments,
+) -> Option<Result<u64>> {
     Some(match number {
         nr::MMAP => return mapping::mmap_at_once(cx, args),
         nr::MUNMAP => mapping::munmap(cx, args),
@@ -33,7 +37,11 @@ pub(crate) fn at_once(cx: &mut Context<'_>, number: usize, args: &Arguments) -> 
 }
 
 /// Calls that may wait; `None`: not here.
-pub(crate) async fn waiting(cx: &mut Context<'_>, number: usize, args: &Arguments) -> Option<Result<u64>> {
+pub(crate) async fn waiting(
+    cx: &mut Context<'_>,
+    number: usize,
+    args: &Arguments,
+) -> Option<Result<u64>> {
     Some(match number {
         nr::MMAP => mapping::mmap(cx, args).await,
         nr::MADVISE => advice::madvise(cx, args).await,

@@ -3,30 +3,117 @@
 mod clone;
 mod exit;
 pub(crate) mod futex;
+mod identity;
+mod prctl;
 mod scheduling;
+mod system;
 
 use abi::errno::Result;
-use abi::nr;
+use abi::{Errno, nr};
 
 use crate::arguments::Arguments;
 use crate::context::Context;
 
 /// Calls that finish at once; `None`: not here, or it must wait.
+#[inline]
 pub(crate) fn at_once(cx: &mut Context<'_>, number: usize, args: &Arguments) -> Option<Result<u64>> {
     Some(match number {
         nr::GETPID => Ok(cx.process.pid.into()),
-        nr::GETPPID => Ok(0),
+        nr::GETTID => Ok(cx.thread.tid.into()),
+        nr::FUTEX => return futex::at_once(cx, args),
+        nr::SCHED_YIELD => return scheduling::yield_at_once(cx),
         nr::EXIT => exit::exit(cx, args),
         nr::EXIT_GROUP => exit::exit_group(cx, args),
         nr::ARCH_PRCTL => exit::arch_prctl(cx, args),
         nr::CLONE => clone::clone(cx, args),
         nr::CLONE3 => clone::clone3(cx, args),
+        nr::SET_ROBUST_LIST => futex::set_robust_list(cx, args),
+        nr::GET_ROBUST_LIST => futex::get_robust_list(cx, args),
+        nr::SET_TID_ADDRESS => Ok(system::set_tid_address(cx, args)),
+        nr::FORK | nr::VFORK => {
+            Err(Errno::ENOSYS.because("new processes are not supported yet, only threads"))
+        }
+        _ => return identity_or_else(cx, number, args),
+    })
+}
+
+fn identity_or_else(cx: &mut Context<'_>, number: usize, args: &Arguments) -> Option<Result<u64>> {
+    use identity::Which;
+    Some(match number {
+        nr::GETPPID => Ok(identity::parent(cx)),
+        nr::GETUID => Ok(identity::get(cx, Which::User)),
+        nr::GETEUID => Ok(identity::get(cx, Which::EffectiveUser)),
+        nr::GETGID => Ok(identity::get(cx, Which::Group)),
+        nr::GETEGID => Ok(identity::get(cx, Which::EffectiveGroup)),
+        nr::GETGROUPS => identity::getgroups(cx, args),
+        nr::SETGROUPS => identity::setgroups(cx, args),
+        nr::GETRESUID => identity::getres(cx, args, Which::User),
+        nr::GETRESGID => identity::getres(cx, args, Which::Group),
+        nr::SETUID => identity::set(cx, args, Which::User),
+        nr::SETGID => identity::set(cx, args, Which::Group),
+        nr::SETREUID => identity::setre(cx, args, Which::User),
+        nr::SETREGID => identity::setre(cx, args, Which::Group),
+        nr::SETRESUID => identity::setres(cx, args, Which::User),
+        nr::SETRESGID => identity::setres(cx, args, Which::Group),
+        nr::SETFSUID => Ok(identity::set_for_files(cx, args, Which::User)),
+        nr::SETFSGID => Ok(identity::set_for_files(cx, args, Which::Group)),
+        nr::CAPGET => identity::capget(cx, args),
+        nr::CAPSET => identity::capset(cx, args),
+        nr::GETPGRP => Ok(identity::group(cx)),
+        nr::GETPGID => identity::getpgid(cx, args),
+        nr::GETSID => identity::getsid(cx, args),
+        nr::SETPGID => identity::setpgid(cx, args),
+        nr::SETSID => identity::setsid(cx),
+        _ => return system_or_else(cx, number, args),
+    })
+}
+
+fn system_or_else(cx: &mut Context<'_>, number: usize, args: &Arguments) -> Option<Result<u64>> {
+    Some(match number {
+        nr::UNAME => system::uname(cx, args),
+        nr::SETHOSTNAME => system::sethostname(cx, args),
+        nr::SYSINFO => system::sysinfo(cx, args),
+        nr::GETRUSAGE => system::getrusage(cx, args),
+        nr::TIMES => system::times(cx, args),
+        nr::GETRLIMIT => system::getrlimit(cx, args),
+        nr::SETRLIMIT => system::setrlimit(cx, args),
+        nr::PRLIMIT64 => system::prlimit64(cx, args),
+        nr::GETRANDOM => system::getrandom(cx, args),
+        nr::GETCPU => system::getcpu(cx, args),
+        nr::MEMBARRIER => system::membarrier(args),
+        nr::RSEQ => Err(Errno::ENOSYS.because("restartable sequences are not supported yet")),
+        nr::WAIT4 | nr::WAITID => Err(Errno::ECHILD.because("the process has no children")),
+        nr::PRCTL => prctl::prctl(cx, args),
+        nr::PERSONALITY => prctl::personality(cx, args),
+        nr::SCHED_GETAFFINITY => scheduling::sched_getaffinity(cx, args),
+        nr::SCHED_GETSCHEDULER => scheduling::sched_getscheduler(cx, args),
+        nr::SCHED_SETSCHEDULER => scheduling::sched_setscheduler(cx, args),
+        nr::SCHED_SETPARAM => scheduling::sched_setparam(cx, args),
+        nr::SCHED_GETPARAM => scheduling::sched_getparam(cx, args),
+        nr::SCHED_GET_PRIORITY_MAX => scheduling::priority_bound(args, true),
+        nr::SCHED_GET_PRIORITY_MIN => scheduling::priority_bound(args, false),
+        nr::SCHED_RR_GET_INTERVAL => scheduling::sched_rr_get_interval(cx, args),
+        nr::SCHED_GETATTR => scheduling::sched_getattr(cx, args),
+        nr::SCHED_SETATTR => scheduling::sched_setattr(cx, args),
+        nr::GETPRIORITY => scheduling::getpriority(cx, args),
+        nr::SETPRIORITY => scheduling::setpriority(cx, args),
+        nr::IOPRIO_GET => scheduling::ioprio_get(cx, args),
+        nr::IOPRIO_SET => scheduling::ioprio_set(cx, args),
         _ => return None,
     })
 }
 
 /// Calls that may wait; `None`: not here.
 pub(crate) async fn waiting(cx: &mut Context<'_>, number: usize, args: &Arguments) -> Option<Result<u64>> {
-    let _ = (cx, number, args);
-    None
+    Some(match number {
+        nr::FUTEX => futex::waiting(cx, args).await,
+        nr::FUTEX_WAITV => futex::futex_waitv(cx, args).await,
+        nr::SCHED_YIELD => scheduling::sched_yield().await,
+        nr::SCHED_SETAFFINITY => match scheduling::set_affinity(cx, args) {
+            Ok(true) => scheduling::sched_yield().await,
+            Ok(false) => Ok(0),
+            Err(error) => Err(error),
+        },
+        _ => return None,
+    })
 }

@@ -121,13 +121,11 @@ pub(super) fn write(
     written.cut |= fitting < rights.len();
     let mut numbers = Vec::new();
     for file in rights.into_iter().take(fitting) {
-        match cx.process.files.add(file, on_exec) {
-            Ok(fd) => numbers.push(fd),
-            Err(_) => {
-                written.cut = true;
-                break;
-            }
-        }
+        let Ok(fd) = cx.process.files.add(file, on_exec) else {
+            written.cut = true;
+            break;
+        };
+        numbers.push(fd);
     }
     if !numbers.is_empty() {
         put(cx, address, room, &mut written, RIGHTS, numbers.as_slice().as_bytes())?;

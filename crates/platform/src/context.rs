@@ -118,6 +118,12 @@ impl UserContext {
         }
     }
 
+    /// Hosted there is no user code: it comes back at once, interrupted.
+    #[cfg(any(test, feature = "hosted"))]
+    pub fn run(&mut self) -> Exit {
+        Exit::Interrupted
+    }
+
     /// Saves what the processor holds of this thread, so that it may go on anywhere. To be called
     /// before the thread's task returns Pending.
     #[cfg(not(any(test, feature = "hosted")))]

@@ -138,6 +138,12 @@ pub fn take_attention() -> bool {
     attention.load(Ordering::Relaxed) != 0 && attention.swap(0, Ordering::Relaxed) != 0
 }
 
+/// Hosted nothing is interrupted.
+#[cfg(any(test, feature = "hosted"))]
+pub fn take_attention() -> bool {
+    false
+}
+
 /// Says which thread's user code this vCPU is about to run (0: none any more).
 #[inline]
 pub fn set_running(tid: u32) {

@@ -1,6 +1,6 @@
 //! Who asks: identities, groups, capabilities, and what they admit.
 //!
-//! Source: credentials(7), capabilities(7), path_resolution(7).
+//! Source: credentials(7), capabilities(7), `path_resolution(7)`.
 
 use alloc::sync::Arc;
 
@@ -71,6 +71,10 @@ pub struct Credentials {
     pub groups: Arc<[u32]>,
     /// What it may do beyond that.
     pub effective: Capabilities,
+    /// What it may make effective.
+    pub permitted: Capabilities,
+    /// What capset(2) keeps for programs that it runs.
+    pub inheritable: Capabilities,
 }
 
 bitflags::bitflags! {
@@ -100,6 +104,7 @@ pub struct Owner {
 impl Credentials {
     /// All identities `uid` and `gid`; user 0 has all capabilities.
     pub fn new(uid: u32, gid: u32, groups: &[u32]) -> Self {
+        let capabilities = if uid == 0 { Capabilities::ALL } else { Capabilities::empty() };
         Self {
             uid,
             euid: uid,
@@ -110,7 +115,9 @@ impl Credentials {
             sgid: gid,
             fsgid: gid,
             groups: groups.into(),
-            effective: if uid == 0 { Capabilities::ALL } else { Capabilities::empty() },
+            effective: capabilities,
+            permitted: capabilities,
+            inheritable: Capabilities::empty(),
         }
     }
 

@@ -1,6 +1,9 @@
 //! The table of descriptors.
 //!
-//! Source: open(2), dup(2), fcntl(2), close_range(2).
+//! Source: open(2), dup(2), fcntl(2), `close_range(2)`.
+
+#[cfg(test)]
+mod tests;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -19,7 +22,7 @@ pub const MOST: u32 = 1 << 20;
 pub enum OnExec {
     /// It stays open.
     Keep,
-    /// It is closed: FD_CLOEXEC.
+    /// It is closed: `FD_CLOEXEC`.
     Close,
 }
 
@@ -37,10 +40,10 @@ enum Slot {
 }
 
 struct Slots {
-    slots: Vec<Slot>,
+    by_number: Vec<Slot>,
     /// No slot below is free.
     lowest: usize,
-    /// RLIMIT_NOFILE: numbers from here on are refused.
+    /// `RLIMIT_NOFILE`: numbers from here on are refused.
     limit: usize,
 }
 
@@ -55,7 +58,7 @@ impl Table {
     pub fn new(limit: u32) -> Self {
         Self {
             slots: Mutex::new(Slots {
-                slots: Vec::new(),
+                by_number: Vec::new(),
                 lowest: 0,
                 limit: limit.min(MOST) as usize,
             }),
@@ -69,7 +72,7 @@ impl Table {
     #[inline]
     pub fn get(&self, fd: i32) -> Result<Arc<OpenFile>> {
         let slots = self.slots.lock();
-        match usize::try_from(fd).ok().and_then(|fd| slots.slots.get(fd)) {
+        match usize::try_from(fd).ok().and_then(|fd| slots.by_number.get(fd)) {
             Some(Slot::Open(file, _)) => Ok(Arc::clone(file)),
             _ => Err(closed()),
         }
@@ -83,7 +86,7 @@ impl Table {
         self.add_from(file, 0, on_exec)
     }
 
-    /// Gives `file` the lowest free number from `from` on (F_DUPFD).
+    /// Gives `file` the lowest free number from `from` on (`F_DUPFD`).
     ///
     /// # Errors
     /// EMFILE; EINVAL when `from` is not below the limit.
@@ -119,7 +122,7 @@ impl Table {
             return Err(Errno::EBADF.because("the number is beyond the limit"));
         };
         slots.reach(index);
-        match &mut slots.slots[index] {
+        match &mut slots.by_number[index] {
             Slot::Reserved => Err(Errno::EBUSY.because("an open is under way for this number")),
             slot => match core::mem::replace(slot, Slot::Open(file, on_exec)) {
                 Slot::Open(old, _) => Ok(Some(old)),
@@ -143,7 +146,7 @@ impl Table {
     /// EBADF.
     pub fn on_exec(&self, fd: i32) -> Result<OnExec> {
         let slots = self.slots.lock();
-        match usize::try_from(fd).ok().and_then(|fd| slots.slots.get(fd)) {
+        match usize::try_from(fd).ok().and_then(|fd| slots.by_number.get(fd)) {
             Some(Slot::Open(_, on_exec)) => Ok(*on_exec),
             _ => Err(closed()),
         }
@@ -155,7 +158,7 @@ impl Table {
     /// EBADF.
     pub fn set_on_exec(&self, fd: i32, value: OnExec) -> Result<()> {
         let mut slots = self.slots.lock();
-        match usize::try_from(fd).ok().and_then(|fd| slots.slots.get_mut(fd)) {
+        match usize::try_from(fd).ok().and_then(|fd| slots.by_number.get_mut(fd)) {
             Some(Slot::Open(_, on_exec)) => {
                 *on_exec = value;
                 Ok(())
@@ -167,15 +170,15 @@ impl Table {
     /// Takes out all descriptors of `first..=last`, for the caller to drop.
     pub fn remove_range(&self, first: u32, last: u32) -> Vec<Arc<OpenFile>> {
         let mut slots = self.slots.lock();
-        let end = (last as usize).saturating_add(1).min(slots.slots.len());
+        let end = (last as usize).saturating_add(1).min(slots.by_number.len());
         (first as usize..end).filter_map(|fd| slots.free(fd)).collect()
     }
 
     /// Marks all descriptors of `first..=last` as closed at execve(2).
     pub fn close_range_on_exec(&self, first: u32, last: u32) {
         let mut slots = self.slots.lock();
-        let end = (last as usize).saturating_add(1).min(slots.slots.len());
-        for slot in slots.slots.get_mut(first as usize..end).unwrap_or_default() {
+        let end = (last as usize).saturating_add(1).min(slots.by_number.len());
+        for slot in slots.by_number.get_mut(first as usize..end).unwrap_or_default() {
             if let Slot::Open(_, on_exec) = slot {
                 *on_exec = OnExec::Close;
             }
@@ -185,8 +188,8 @@ impl Table {
     /// Takes out what execve(2) closes, for the caller to drop.
     pub fn remove_on_exec(&self) -> Vec<Arc<OpenFile>> {
         let mut slots = self.slots.lock();
-        (0..slots.slots.len())
-            .filter(|fd| matches!(slots.slots[*fd], Slot::Open(_, OnExec::Close)))
+        (0..slots.by_number.len())
+            .filter(|fd| matches!(slots.by_number[*fd], Slot::Open(_, OnExec::Close)))
             .collect::<Vec<_>>()
             .into_iter()
             .filter_map(|fd| slots.free(fd))
@@ -198,7 +201,7 @@ impl Table {
     pub fn duplicate(&self) -> Self {
         let slots = self.slots.lock();
         let copies: Vec<_> = slots
-            .slots
+            .by_number
             .iter()
             .map(|slot| match slot {
                 Slot::Reserved => Slot::Free,
@@ -207,14 +210,14 @@ impl Table {
             .collect();
         let lowest = copies.iter().position(|slot| matches!(slot, Slot::Free));
         let lowest = lowest.unwrap_or(copies.len());
-        Self { slots: Mutex::new(Slots { slots: copies, lowest, limit: slots.limit }) }
+        Self { slots: Mutex::new(Slots { by_number: copies, lowest, limit: slots.limit }) }
     }
 
     /// Numbers and files that are open, in order.
     pub fn list(&self) -> Vec<(u32, Arc<OpenFile>)> {
         let slots = self.slots.lock();
         (0_u32..)
-            .zip(&slots.slots)
+            .zip(&slots.by_number)
             .filter_map(|(fd, slot)| match slot {
                 Slot::Open(file, _) => Some((fd, Arc::clone(file))),
                 Slot::Free | Slot::Reserved => None,
@@ -222,7 +225,7 @@ impl Table {
             .collect()
     }
 
-    /// Sets RLIMIT_NOFILE; what is open beyond it stays open.
+    /// Sets `RLIMIT_NOFILE`; what is open beyond it stays open.
     pub fn set_limit(&self, limit: u64) {
         let limit = u32::try_from(limit).unwrap_or(MOST).min(MOST);
         self.slots.lock().limit = limit as usize;
@@ -232,13 +235,13 @@ impl Table {
 impl Slots {
     fn take(&mut self, from: usize, slot: Slot) -> Result<u32> {
         let start = from.max(self.lowest);
-        let found = self.slots.iter().skip(start).position(|slot| matches!(slot, Slot::Free));
-        let fd = found.map_or(self.slots.len().max(start), |index| start + index);
+        let found = self.by_number.iter().skip(start).position(|slot| matches!(slot, Slot::Free));
+        let fd = found.map_or(self.by_number.len().max(start), |index| start + index);
         if fd >= self.limit {
             return Err(Errno::EMFILE.because("the limit of open files is reached (RLIMIT_NOFILE)"));
         }
         self.reach(fd);
-        self.slots[fd] = slot;
+        self.by_number[fd] = slot;
         if start == self.lowest {
             self.lowest = fd + 1;
         }
@@ -246,13 +249,13 @@ impl Slots {
     }
 
     fn reach(&mut self, fd: usize) {
-        if fd >= self.slots.len() {
-            self.slots.resize(fd + 1, Slot::Free);
+        if fd >= self.by_number.len() {
+            self.by_number.resize(fd + 1, Slot::Free);
         }
     }
 
     fn free(&mut self, fd: usize) -> Option<Arc<OpenFile>> {
-        let slot = self.slots.get_mut(fd)?;
+        let slot = self.by_number.get_mut(fd)?;
         if !matches!(slot, Slot::Open(..)) {
             return None;
         }
@@ -271,7 +274,7 @@ impl Reservation<'_> {
     /// Makes the number name `file`.
     pub fn fill(self, file: Arc<OpenFile>, on_exec: OnExec) -> u32 {
         let fd = self.fd;
-        self.table.slots.lock().slots[fd as usize] = Slot::Open(file, on_exec);
+        self.table.slots.lock().by_number[fd as usize] = Slot::Open(file, on_exec);
         fd
     }
 }
@@ -280,8 +283,8 @@ impl Drop for Reservation<'_> {
     fn drop(&mut self) {
         let mut slots = self.table.slots.lock();
         let fd = self.fd as usize;
-        if matches!(slots.slots[fd], Slot::Reserved) {
-            slots.slots[fd] = Slot::Free;
+        if matches!(slots.by_number[fd], Slot::Reserved) {
+            slots.by_number[fd] = Slot::Free;
             slots.lowest = slots.lowest.min(fd);
         }
     }

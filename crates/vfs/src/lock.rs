@@ -1,6 +1,6 @@
 //! Advisory locks on files: records of fcntl(2), whole files of flock(2).
 //!
-//! Source: fcntl(2), flock(2), fcntl_locking(2).
+//! Source: fcntl(2), flock(2), `fcntl_locking(2)`.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -11,9 +11,9 @@ use platform::sync::Mutex;
 /// Who holds a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holder {
-    /// A process (F_SETLK): all its locks on a file go when it closes any descriptor of the file.
+    /// A process (`F_SETLK)`: all its locks on a file go when it closes any descriptor of the file.
     Process(u32),
-    /// An open file description (F_OFD_SETLK, flock), by [`crate::object::OpenFile::identity`].
+    /// An open file description (`F_OFD_SETLK`, flock), by [`crate::object::OpenFile::identity`].
     Description(u64),
 }
 
@@ -62,7 +62,7 @@ impl Locks {
         &self.changed
     }
 
-    /// The first lock of somebody else that stands in the way of `wanted` (F_GETLK).
+    /// The first lock of somebody else that stands in the way of `wanted` (`F_GETLK`).
     pub fn conflict(&self, wanted: &Record) -> Option<Record> {
         self.held.lock().conflict(wanted).cloned()
     }

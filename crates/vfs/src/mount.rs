@@ -1,6 +1,6 @@
 //! The tree of mounts, and places in it.
 //!
-//! Source: mount_namespaces(7), path_resolution(7).
+//! Source: `mount_namespaces(7)`, `path_resolution(7)`.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;

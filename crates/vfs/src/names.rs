@@ -1,6 +1,6 @@
 //! Making, moving and removing names, with the checks that no file system makes for itself.
 //!
-//! Source: open(2), mkdir(2), link(2), unlink(2), rmdir(2), rename(2), path_resolution(7).
+//! Source: open(2), mkdir(2), link(2), unlink(2), rmdir(2), rename(2), `path_resolution(7)`.
 
 use alloc::sync::Arc;
 

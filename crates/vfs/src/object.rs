@@ -48,23 +48,23 @@ bitflags::bitflags! {
         /// May be read and written.
         const READ_WRITE = 0o2;
         /// Writes go to the end.
-        const APPEND = 0o2000;
+        const APPEND = 0o2_000;
         /// Nothing waits.
-        const NONBLOCK = 0o4000;
+        const NONBLOCK = 0o4_000;
         /// Signal-driven I/O.
-        const ASYNC = 0o20000;
+        const ASYNC = 0o20_000;
         /// Around the page cache.
-        const DIRECT = 0o40000;
+        const DIRECT = 0o40_000;
         /// Files beyond 2 GiB; always on, shown by F_GETFL.
-        const LARGE = 0o100000;
+        const LARGE = 0o100_000;
         /// Reads leave the access time alone.
-        const NOATIME = 0o1000000;
+        const NOATIME = 0o1_000_000;
         /// Data is flushed at each write.
-        const DSYNC = 0o10000;
+        const DSYNC = 0o10_000;
         /// Data and metadata are flushed at each write (with `DSYNC`).
-        const SYNC = 0o4000000;
+        const SYNC = 0o4_000_000;
         /// Only names the file.
-        const PATH = 0o10000000;
+        const PATH = 0o10_000_000;
     }
 }
 
@@ -169,7 +169,7 @@ pub trait Object: Any + Send + Sync {
         Err(Errno::EINVAL.because("the object can't be read").into())
     }
 
-    /// Writes at `offset` (`None`: at the end, O_APPEND), or to the stream. Gives the number of bytes and the position
+    /// Writes at `offset` (`None`: at the end, `O_APPEND`), or to the stream. Gives the number of bytes and the position
     /// behind them.
     fn write(&self, open: &OpenFile, offset: Option<u64>, source: &mut dyn Source) -> Attempt<(usize, u64)> {
         let _ = (open, offset, source);
@@ -181,7 +181,7 @@ pub trait Object: Any + Send + Sync {
         false
     }
 
-    /// SEEK_DATA and SEEK_HOLE: the next data (`hole` false) or hole from `offset` on.
+    /// `SEEK_DATA` and `SEEK_HOLE`: the next data (`hole` false) or hole from `offset` on.
     fn seek_data(&self, offset: u64, hole: bool) -> Result<u64> {
         let _ = (offset, hole);
         Err(Errno::ESPIPE.into())
@@ -290,7 +290,7 @@ impl OpenFile {
         Status::from_bits_retain(self.status.load(Ordering::Relaxed))
     }
 
-    /// Changes the flags in `mask` (F_SETFL).
+    /// Changes the flags in `mask` (`F_SETFL`).
     pub fn set_status(&self, mask: Status, value: Status) {
         let _ = self.status.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |old| {
             Some(old & !mask.bits() | value.bits() & mask.bits())

@@ -52,7 +52,7 @@ pub struct Request {
 ///
 /// # Errors
 /// Those of open(2): ENOENT, EEXIST, EISDIR, ENOTDIR, EACCES, ELOOP, EROFS, EPERM, ETXTBSY, ENXIO,
-/// EOPNOTSUPP for O_TMPFILE, and those of the walk.
+/// EOPNOTSUPP for `O_TMPFILE`, and those of the walk.
 pub async fn open(start: Start<'_>, path: &[u8], request: Request) -> Result<Arc<OpenFile>> {
     if request.how.contains(How::TEMPORARY) {
         return Err(Errno::EOPNOTSUPP.because("unnamed files (O_TMPFILE) are not supported yet"));
@@ -116,7 +116,7 @@ async fn create(
     describe(place, request.status).await
 }
 
-/// Opens what O_CREAT found to be there.
+/// Opens what `O_CREAT` found to be there.
 async fn open_existing(place: Place, who: &Credentials, request: Request) -> Result<Arc<OpenFile>> {
     if request.how.contains(How::EXCLUSIVE) {
         return Err(Errno::EEXIST.into());

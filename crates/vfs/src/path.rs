@@ -3,7 +3,10 @@
 //! It runs without waiting over all that is in memory, and awaits [`crate::node::Node::fetch`] where
 //! only the host knows.
 //!
-//! Source: path_resolution(7), symlink(7), openat2(2).
+//! Source: `path_resolution(7)`, symlink(7), openat2(2).
+
+#[cfg(test)]
+mod tests;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -186,7 +189,7 @@ impl<'a> Walk<'a> {
         let rest = Rest { text: Text::Given(path), position: 0 };
         let mut walk = Self { start, at: start.from.clone(), rest, links: 0 };
         if path[0] == b'/' {
-            walk.to_root()?;
+            walk.restart()?;
         }
         Ok(walk)
     }
@@ -330,12 +333,12 @@ impl<'a> Walk<'a> {
         text.extend_from_slice(rest);
         self.rest = Rest { text: Text::Made(text), position: 0 };
         if target[0] == b'/' {
-            self.to_root()?;
+            self.restart()?;
         }
         Ok(())
     }
 
-    fn to_root(&mut self) -> Result<()> {
+    fn restart(&mut self) -> Result<()> {
         if self.start.refuse.contains(Refuse::LEAVING) {
             return Err(Errno::EXDEV.because("an absolute path leaves the directory"));
         }

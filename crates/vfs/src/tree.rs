@@ -15,7 +15,7 @@ mod lower;
 mod special;
 mod symlink;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use alloc::sync::{Arc, Weak};
 

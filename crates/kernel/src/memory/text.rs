@@ -243,7 +243,9 @@ impl Patching<'_> {
     }
 
     fn is_behind_heap(&self, page: u64) -> bool {
-        const ROOM: u64 = 64 << 20;
+        // A heap that grows further finds its way blocked and its allocator maps instead, as on Linux
+        // where a library lies there.
+        const ROOM: u64 = 16 << 20;
         let heap = &self.state.heap;
         heap.start != 0 && page >= page_down(heap.start) && page < heap.end.saturating_add(ROOM)
     }

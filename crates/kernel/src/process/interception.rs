@@ -61,8 +61,8 @@ impl Interception {
             let shown = text.as_ref().map(|text| Shown::around(site, text, patching, &book));
             let shown = shown.as_ref().map(|shown| shown as &dyn decide::Text);
             let decision = book.consider(site, rax, shown, &Room(patching));
-            if let Decision::Mov(patch) | Decision::Pun(patch) = decision {
-                apply(cx.kernel, &mut book, patching, &patch);
+            if let Decision::Mov(patch) | Decision::Pun(patch) = &decision {
+                apply(cx.kernel, &mut book, patching, patch);
             }
             let unpatched = book.book().unpatched_sites() as u64;
             cx.kernel.trace.unpatched.store(unpatched, Ordering::Relaxed);
@@ -192,11 +192,17 @@ impl Shown {
     const AFTER: u64 = 64;
 
     fn around(site: u64, text: &Text, patching: &Patching<'_>, book: &Book) -> Self {
-        let start = text.range.start.max(site.saturating_sub(Self::BEFORE));
+        let mut start = text.range.start.max(site.saturating_sub(Self::BEFORE));
         let end = text.range.end.min(site.saturating_add(Self::AFTER));
         let read = |at: u64, bytes: &mut [u8]| patching.read(at, bytes);
         let mut bytes = alloc::vec![0; usize::try_from(end.saturating_sub(start)).unwrap_or(0)];
-        let there = read(start, &mut bytes);
+        let mut there = read(start, &mut bytes);
+        if start + there as u64 <= site {
+            // The page before may not be there yet; the site's own is, since it runs.
+            start = site & !(PAGE - 1);
+            bytes.truncate(usize::try_from(end.saturating_sub(start)).unwrap_or(0));
+            there = read(start, &mut bytes);
+        }
         bytes.truncate(there);
         book.book().overlay(start, &mut bytes);
         Self { start, bytes, function: Self::function(site, text, &read) }

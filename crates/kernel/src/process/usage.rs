@@ -3,7 +3,7 @@
 //! Source: getrusage(2), times(2). Time is not split into the program's own and the system's: what a
 //! call takes in the LibOS counts as the program's.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use platform::clock;
 
@@ -15,6 +15,8 @@ pub struct Usage {
     ended_threads: AtomicU64,
     children: AtomicU64,
     children_peak: AtomicU64,
+    /// The membarrier(2) commands that the process has registered for.
+    pub(crate) barriers: AtomicU32,
 }
 
 impl Usage {
@@ -24,6 +26,7 @@ impl Usage {
             ended_threads: AtomicU64::new(0),
             children: AtomicU64::new(0),
             children_peak: AtomicU64::new(0),
+            barriers: AtomicU32::new(0),
         }
     }
 

@@ -158,7 +158,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn noise(len: usize, seed: u8) -> Vec<u8> {
-    (0..len).map(|index| (index % 251) as u8 ^ seed).collect()
+    (0..=250_u8).cycle().take(len).map(|byte| byte ^ seed).collect()
 }
 
 fn put(model: &mut Vec<u8>, at: usize, bytes: &[u8]) {
@@ -359,7 +359,7 @@ fn mappings_hear_of_truncation() {
     pages.add_observer(weak);
     let run = pages.frames(4, 1, true).unwrap();
     pages.truncate(PAGE as u64 + 1).unwrap();
-    assert_eq!(*heard.0.lock().unwrap(), [2..u64::MAX]);
+    assert_eq!(heard.0.lock().unwrap().first(), Some(&(2..u64::MAX)));
     drop(run);
     pages.truncate(5 * PAGE as u64).unwrap();
     same(&read_all(&pages, PAGE + 1, 5 * PAGE), &vec![0; 4 * PAGE - 1]);

@@ -96,7 +96,7 @@ impl Children {
     }
 
     /// The first name at `position` or behind; its own position and what is known of it.
-    pub(crate) fn from_position(&self, position: u64) -> Option<(u64, &Arc<[u8]>, &Child)> {
+    pub(crate) fn at_or_behind(&self, position: u64) -> Option<(u64, &Arc<[u8]>, &Child)> {
         let (position, name) = self.order.range(position..).next()?;
         self.by_name.get(name).map(|slot| (*position, name, &slot.child))
     }

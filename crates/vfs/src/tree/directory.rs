@@ -207,7 +207,7 @@ impl Object for Directory {
                 at = index + 1;
             }
         }
-        while let Some((found, name, child)) = children.from_position(at) {
+        while let Some((found, name, child)) = children.at_or_behind(at) {
             let (inode, kind) = match child {
                 Child::Here(dentry) => (dentry.node().stat()?.inode, dentry.node().kind()),
                 Child::Listed { inode, kind } => (*inode, *kind),

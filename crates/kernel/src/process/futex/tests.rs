@@ -181,7 +181,8 @@ fn no_wake_up_is_lost_between_threads() {
             })
         });
         let waiting: Vec<_> = waiting.collect();
-        scope.spawn(|| {
+        let (futexes, told) = (&futexes, &told);
+        scope.spawn(move || {
             while !waiting.iter().all(std::thread::ScopedJoinHandle::is_finished) {
                 let moved: Result<_, ()> =
                     futexes.requeue(wake(key(1), 0), 1, key(300), || Ok(()));

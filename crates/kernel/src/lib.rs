@@ -19,6 +19,7 @@ mod roots;
 pub mod signal;
 pub mod start;
 pub mod syscalls;
+pub mod tally;
 pub mod trace;
 
 use executor::Executor;

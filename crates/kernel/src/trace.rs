@@ -14,12 +14,12 @@ use platform::sync::Mutex;
 use crate::Kernel;
 use crate::arguments::Arguments;
 use crate::context::Context;
+use crate::tally::{NUMBERS, Tally};
 
-const NUMBERS: usize = 512;
 
 /// Counters and the trace of one enclave.
 pub struct Trace {
-    calls: [AtomicU64; NUMBERS],
+    calls: Tally,
     reported: [AtomicBool; NUMBERS],
     /// Whether records are wanted.
     pub(crate) on: bool,
@@ -43,7 +43,7 @@ impl Trace {
             .filter_map(|name| (0..NUMBERS).find(|n| nr::name(*n).map(str::as_bytes) == Some(name)))
             .collect();
         Self {
-            calls: [const { AtomicU64::new(0) }; NUMBERS],
+            calls: Tally::new(),
             reported: [const { AtomicBool::new(false) }; NUMBERS],
             on: filter.is_some(),
             filter: numbers,
@@ -57,8 +57,7 @@ impl Trace {
     /// Counts a call.
     #[inline]
     pub(crate) fn count(&self, number: usize) {
-        let counter = &self.calls[number.min(NUMBERS - 1)];
-        counter.fetch_add(1, Ordering::Relaxed);
+        self.calls.count(number);
     }
 
     /// Whether a call is to be recorded.
@@ -206,18 +205,14 @@ pub(crate) fn flush(kernel: &Kernel) {
 
 /// The counters as JSON.
 pub fn counters(kernel: &Kernel) -> String {
-    let calls: Vec<String> = kernel
-        .trace
-        .calls
-        .iter()
-        .enumerate()
-        .filter_map(|(number, counter)| {
-            let count = counter.load(Ordering::Relaxed);
+    let calls: Vec<String> = (0..NUMBERS)
+        .filter_map(|number| {
+            let count = kernel.trace.calls.of(number);
             let name = nr::name(number).unwrap_or("other");
             (count > 0).then(|| format!("\"{name}\": {count}"))
         })
         .collect();
-    let total: u64 = kernel.trace.calls.iter().map(|c| c.load(Ordering::Relaxed)).sum();
+    let total: u64 = (0..NUMBERS).map(|number| kernel.trace.calls.of(number)).sum();
     let exits: [(&str, u64); 15] = [
         ("wait", gate::calls(HostCall::Wait)),
         ("wake", gate::calls(HostCall::Wake)),

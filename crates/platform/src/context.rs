@@ -104,9 +104,23 @@ impl UserContext {
         }
         self.registers.rflags = self.registers.rflags & USER_FLAGS | FIXED_FLAGS;
         vcpu::enter_user_state();
-        // SAFETY: the context lives in a box that outlasts the call; any register values are safe to
-        // load, since user code runs at the user's own risk and comes back only through the stubs.
-        let reason = unsafe { adyton_switch_to_user(this) };
+        let reason: u64;
+        // Neither a call nor a return: the processor's stack of predicted returns stays the program's,
+        // or each crossing would cost two mispredictions.
+        // SAFETY: the context lives in a box that outlasts the switch; any register values are safe to
+        // load, since user code runs at the user's own risk and comes back only through the stubs,
+        // which keep what the ABI says.
+        unsafe {
+            core::arch::asm!(
+                "lea rax, [rip + 2f]",
+                "push rax",
+                "jmp adyton_switch_to_user",
+                "2:",
+                inout("rdi") this => _,
+                out("rax") reason,
+                clobber_abi("sysv64"),
+            );
+        }
         match reason {
             REASON_CALL => Exit::Call,
             REASON_TRAPPED_CALL => Exit::TrappedCall,
@@ -342,11 +356,6 @@ pub fn stubs() -> Stubs {
     }
 }
 
-#[cfg(not(any(test, feature = "hosted")))]
-unsafe extern "sysv64" {
-    fn adyton_switch_to_user(context: *mut UserContext) -> u64;
-}
-
 const XMM: usize = offset_of!(UserContext, xmm);
 const GS: usize = offset_of!(UserContext, gs_base);
 const REGISTERS_END: usize = size_of::<Registers>();
@@ -477,7 +486,8 @@ core::arch::global_asm!(
     "    pop r12",
     "    pop rbp",
     "    pop rbx",
-    "    ret",
+    "    pop rcx",
+    "    jmp rcx",
     // A trap in user code: the exception entry saved the general registers and set rsp.
     "adyton_trapped:",
     "    mov rdi, gs:[{context}]",
@@ -493,7 +503,8 @@ core::arch::global_asm!(
     "    pop r12",
     "    pop rbp",
     "    pop rbx",
-    "    ret",
+    "    pop rcx",
+    "    jmp rcx",
     // GS is the program's: no memory of ours can be reached, so trap. rax = number, rcx = return.
     "adyton_foreign:",
     "    mov rcx, r11",

@@ -55,6 +55,7 @@ pub(crate) async fn end_thread(cx: &Context<'_>) {
     let last = {
         let mut threads = cx.process.threads.lock();
         threads.remove(&cx.thread.tid);
+        cx.process.usage.add_thread(cx.thread);
         threads.is_empty()
     };
     if last {

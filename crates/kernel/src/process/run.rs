@@ -65,7 +65,8 @@ async fn live(kernel: &'static Kernel, thread: Arc<Thread>, registers: &'static 
     let mut cx = Context { kernel, process: &process, thread: &thread, registers };
     let mut interrupted = None;
     loop {
-        if thread.must_attend() || interrupted.is_some() {
+        // A mask that was set for one call only may outlast the signal that ended the call.
+        if thread.must_attend() || interrupted.is_some() || thread.signals.has_saved() {
             if exit::is_due(&cx) {
                 break;
             }

@@ -49,7 +49,7 @@ pub(super) async fn fchmodat2(cx: &Context<'_>, args: &Arguments) -> Result<u64>
     set_permissions(&named, &who, args.uint(2)).await
 }
 
-/// What a descriptor names, for changes: O_PATH is not enough.
+/// What a descriptor names, for changes: `O_PATH` is not enough.
 fn of_descriptor(cx: &Context<'_>, fd: Fd) -> Result<(Named, Arc<Credentials>)> {
     let open = cx.process.files.get(fd)?;
     if open.status().contains(Status::PATH) {

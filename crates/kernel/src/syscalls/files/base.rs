@@ -72,7 +72,7 @@ pub(super) enum Named {
     Open(Arc<OpenFile>),
 }
 
-/// Follows `path` below `dirfd`; with AT_EMPTY_PATH an empty path is `dirfd` itself.
+/// Follows `path` below `dirfd`; with `AT_EMPTY_PATH` an empty path is `dirfd` itself.
 ///
 /// # Errors
 /// Those of the walk; EBADF.

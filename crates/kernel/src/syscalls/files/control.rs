@@ -1,6 +1,6 @@
 //! ioctl(2): what all descriptors have; the rest is the object's.
 //!
-//! Source: ioctl(2), ioctl_list(2).
+//! Source: ioctl(2), `ioctl_list(2)`.
 
 use abi::Errno;
 use abi::errno::Result;

@@ -1,6 +1,6 @@
 //! Copies from file to file.
 //!
-//! Source: sendfile(2), copy_file_range(2). Differs from Linux: splice(2), tee(2) and vmsplice(2)
+//! Source: sendfile(2), `copy_file_range(2)`. Differs from Linux: splice(2), tee(2) and vmsplice(2)
 //! refuse with EINVAL, at which programs copy by themselves.
 
 use alloc::sync::Arc;
@@ -82,7 +82,7 @@ pub(super) async fn sendfile(cx: &Context<'_>, args: &Arguments) -> Result<u64> 
     result
 }
 
-/// copy_file_range(2).
+/// `copy_file_range(2)`.
 pub(super) async fn copy_file_range(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     let mut from = Side::new(cx, args.fd(0), args.address(1))?;
     let mut to = Side::new(cx, args.fd(2), args.address(3))?;

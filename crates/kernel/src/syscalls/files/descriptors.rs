@@ -1,6 +1,6 @@
 //! dup and fcntl.
 //!
-//! Source: dup(2), fcntl(2). Differs from Linux: F_SETOWN, F_SETSIG and leases are EINVAL, because
+//! Source: dup(2), fcntl(2). Differs from Linux: `F_SETOWN`, `F_SETSIG` and leases are EINVAL, because
 //! nothing here sends SIGIO.
 
 use alloc::sync::Arc;

@@ -150,9 +150,9 @@ async fn directory(cx: &Context<'_>, address: u64) -> Result<Place> {
 }
 
 /// umask(2).
-pub(super) fn umask(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
+pub(super) fn umask(cx: &Context<'_>, args: &Arguments) -> u64 {
     let mut directories = cx.process.directories.lock();
     let old = directories.umask;
     directories.umask = args.uint(0) & 0o777;
-    Ok(old.into())
+    old.into()
 }

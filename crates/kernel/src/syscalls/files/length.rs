@@ -1,6 +1,6 @@
 //! Positions, lengths, and flushing.
 //!
-//! Source: lseek(2), truncate(2), fallocate(2), fsync(2), posix_fadvise(2), readahead(2).
+//! Source: lseek(2), truncate(2), fallocate(2), fsync(2), `posix_fadvise(2)`, readahead(2).
 
 use alloc::sync::Arc;
 
@@ -100,7 +100,7 @@ pub(super) async fn ftruncate(cx: &Context<'_>, args: &Arguments) -> Result<u64>
     Ok(0)
 }
 
-/// RLIMIT_FSIZE for a new length.
+/// `RLIMIT_FSIZE` for a new length.
 fn check_limit(cx: &Context<'_>, len: u64) -> Result<()> {
     let limit = cx.process.limits.soft(Resource::FileSize);
     if limit != INFINITY && len > limit {
@@ -169,7 +169,7 @@ pub(super) fn syncfs(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     Ok(0)
 }
 
-/// sync_file_range(2).
+/// `sync_file_range(2)`.
 pub(super) async fn sync_file_range(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     let file = open_file(cx, args)?;
     if args.uint(3) & !7 != 0 || args.long(1) < 0 || args.long(2) < 0 {
@@ -182,7 +182,7 @@ pub(super) async fn sync_file_range(cx: &Context<'_>, args: &Arguments) -> Resul
     Ok(0)
 }
 
-/// posix_fadvise(2): the read-ahead finds out by itself.
+/// `posix_fadvise(2)`: the read-ahead finds out by itself.
 pub(super) fn fadvise(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     const ADVICE_MAX: i32 = 5;
     let file = open_file(cx, args)?;

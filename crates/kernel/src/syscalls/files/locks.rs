@@ -1,6 +1,6 @@
 //! Advisory locks: flock, and the record locks of fcntl.
 //!
-//! Source: flock(2), fcntl_locking(2). Differs from Linux: EDEADLK is never found, because there is
+//! Source: flock(2), `fcntl_locking(2)`. Differs from Linux: EDEADLK is never found, because there is
 //! one process, whose own locks never conflict.
 
 use alloc::sync::Arc;
@@ -158,16 +158,14 @@ fn try_set(file: &OpenFile, command: &Command) -> Result<bool> {
         check_mode(file, mode)?;
     }
     let Some(locks) = locks_of(file) else { return Ok(true) };
-    match command.mode {
-        Some(mode) => Ok(locks.take(command.record(mode))),
-        None => {
-            locks.release(command.holder, &command.bytes);
-            Ok(true)
-        }
-    }
+    let Some(mode) = command.mode else {
+        locks.release(command.holder, &command.bytes);
+        return Ok(true);
+    };
+    Ok(locks.take(command.record(mode)))
 }
 
-/// F_GETLK: writes the first lock in the way, or that there is none.
+/// `F_GETLK`: writes the first lock in the way, or that there is none.
 fn test(cx: &Context<'_>, file: &OpenFile, command: &Command, address: u64) -> Result<u64> {
     let mode = command.mode.ok_or(Errno::EINVAL.because("only a lock can be tested"))?;
     let conflict = locks_of(file).and_then(|locks| locks.conflict(&command.record(mode)));
@@ -228,11 +226,9 @@ fn try_flock(cx: &Context<'_>, args: &Arguments) -> Result<bool> {
     };
     let Some(locks) = locks_of(&file) else { return Ok(true) };
     let holder = Holder::Description(file.identity());
-    match mode {
-        Some(mode) => Ok(locks.take_whole(holder, mode)),
-        None => {
-            locks.release_whole(holder);
-            Ok(true)
-        }
-    }
+    let Some(mode) = mode else {
+        locks.release_whole(holder);
+        return Ok(true);
+    };
+    Ok(locks.take_whole(holder, mode))
 }

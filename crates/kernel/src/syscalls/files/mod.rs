@@ -44,7 +44,7 @@ pub(crate) fn at_once(cx: &mut Context<'_>, number: usize, args: &Arguments) -> 
         nr::FLOCK => return locks::flock_at_once(cx, args),
         nr::GETCWD => directory::getcwd(cx, args),
         nr::FCHDIR => directory::fchdir(cx, args),
-        nr::UMASK => directory::umask(cx, args),
+        nr::UMASK => Ok(directory::umask(cx, args)),
         nr::SYNC => Ok(0),
         nr::SYNCFS => length::syncfs(cx, args),
         nr::FADVISE64 => length::fadvise(cx, args),

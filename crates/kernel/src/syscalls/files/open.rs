@@ -1,7 +1,7 @@
 //! Opening and closing.
 //!
-//! Source: open(2), openat2(2), creat(2), close(2), close_range(2). Differs from Linux: O_TMPFILE is
-//! EOPNOTSUPP, as on file systems without it; O_DIRECT, O_ASYNC and O_NOCTTY have no effect.
+//! Source: open(2), openat2(2), creat(2), close(2), `close_range(2)`. Differs from Linux: `O_TMPFILE` is
+//! EOPNOTSUPP, as on file systems without it; `O_DIRECT`, `O_ASYNC` and `O_NOCTTY` have no effect.
 
 use abi::Errno;
 use abi::errno::Result;
@@ -17,7 +17,7 @@ use crate::arguments::{Arguments, Fd};
 use crate::context::Context;
 use crate::process::Process;
 
-/// Bits of RESOLVE_CACHED: nothing may wait.
+/// Bits of `RESOLVE_CACHED`: nothing may wait.
 const RESOLVE_CACHED: u64 = 0x20;
 /// Flags that stay.
 const STATUS: u32 = 0o3
@@ -156,7 +156,7 @@ pub(super) fn close(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     Ok(0)
 }
 
-/// close_range(2).
+/// `close_range(2)`.
 pub(super) fn close_range(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     const UNSHARE: u32 = 2;
     const ON_EXEC: u32 = 4;

@@ -204,11 +204,9 @@ async fn check_access(
     let wanted =
         Access::from_bits(mode).ok_or(Errno::EINVAL.because("unknown bits of the access mode"))?;
     let effective = Arc::clone(&cx.process.credentials.lock());
-    let who = if flags & AT_EACCESS != 0 { effective } else { Arc::new(effective.with_real_identities()) };
-    let place = match place_as(cx, dirfd, path, flags, &who).await? {
-        Some(place) => place,
-        None => return Ok(0),
-    };
+    let real = || Arc::new(effective.with_real_identities());
+    let who = if flags & AT_EACCESS != 0 { Arc::clone(&effective) } else { real() };
+    let Some(place) = place_as(cx, dirfd, path, flags, &who).await? else { return Ok(0) };
     permit(&place, &who, wanted)?;
     Ok(0)
 }

@@ -50,7 +50,7 @@ enum Partial {
     Keep,
 }
 
-/// Writes up to this length to a stream are all or nothing (PIPE_BUF).
+/// Writes up to this length to a stream are all or nothing (`PIPE_BUF`).
 const ATOMIC: usize = 4096;
 
 /// One call under way.
@@ -62,7 +62,7 @@ struct Transfer {
     buffers: UserBuffers,
     flags: Flags,
     done: usize,
-    /// A write that must stop before this offset (RLIMIT_FSIZE).
+    /// A write that must stop before this offset (`RLIMIT_FSIZE`).
     limit: u64,
 }
 
@@ -106,26 +106,26 @@ impl Transfer {
         use abi::nr;
         let fd = args.fd(0);
         Some(match number {
-            nr::READ => Self::new(cx, fd, Way::In, None, Flags::empty(), Buffers::One(args.buffer(1, 2))),
+            nr::READ => Self::new(cx, fd, Way::In, None, Flags::empty(), &Buffers::One(args.buffer(1, 2))),
             nr::WRITE => {
-                Self::new(cx, fd, Way::Out, None, Flags::empty(), Buffers::One(args.buffer(1, 2)))
+                Self::new(cx, fd, Way::Out, None, Flags::empty(), &Buffers::One(args.buffer(1, 2)))
             }
             nr::PREAD64 | nr::PWRITE64 => {
                 let way = if number == nr::PREAD64 { Way::In } else { Way::Out };
                 offset(args.long(3)).and_then(|at| {
-                    Self::new(cx, fd, way, Some(at), Flags::empty(), Buffers::One(args.buffer(1, 2)))
+                    Self::new(cx, fd, way, Some(at), Flags::empty(), &Buffers::One(args.buffer(1, 2)))
                 })
             }
             nr::READV | nr::WRITEV => {
                 let way = if number == nr::READV { Way::In } else { Way::Out };
                 let buffers = Buffers::Many(args.address(1), args.size(2));
-                Self::new(cx, fd, way, None, Flags::empty(), buffers)
+                Self::new(cx, fd, way, None, Flags::empty(), &buffers)
             }
             nr::PREADV | nr::PWRITEV => {
                 let way = if number == nr::PREADV { Way::In } else { Way::Out };
                 let buffers = Buffers::Many(args.address(1), args.size(2));
                 offset(args.long(3))
-                    .and_then(|at| Self::new(cx, fd, way, Some(at), Flags::empty(), buffers))
+                    .and_then(|at| Self::new(cx, fd, way, Some(at), Flags::empty(), &buffers))
             }
             nr::PREADV2 | nr::PWRITEV2 => {
                 let way = if number == nr::PREADV2 { Way::In } else { Way::Out };
@@ -135,7 +135,7 @@ impl Transfer {
                     let flags = Flags::from_bits(args.uint(5))
                         .filter(|flags| way == Way::Out || !flags.contains(Flags::APPEND))
                         .ok_or(Errno::EOPNOTSUPP.because("unknown flags of the transfer"))?;
-                    Self::new(cx, fd, way, at, flags, buffers)
+                    Self::new(cx, fd, way, at, flags, &buffers)
                 })
             }
             _ => return None,
@@ -148,7 +148,7 @@ impl Transfer {
         way: Way,
         at: Option<u64>,
         flags: Flags,
-        buffers: Buffers,
+        buffers: &Buffers,
     ) -> Result<Self> {
         let file = cx.process.files.get(fd)?;
         let allowed = if way == Way::In { file.readable() } else { file.writable() };
@@ -159,8 +159,8 @@ impl Transfer {
             return Err(Errno::ESPIPE.into());
         }
         let buffers = match buffers {
-            Buffers::One(range) => cx.sink(&[checked(range)?]),
-            Buffers::Many(address, count) => cx.sink(&cx.read_iovecs(address, count)?),
+            Buffers::One(range) => cx.sink(&[checked(*range)?]),
+            Buffers::Many(address, count) => cx.sink(&cx.read_iovecs(*address, *count)?),
         };
         let limit =
             if way == Way::Out { cx.process.limits.soft(Resource::FileSize) } else { INFINITY };
@@ -351,7 +351,7 @@ pub(super) fn offset(raw: i64) -> Result<u64> {
     u64::try_from(raw).map_err(|_| Errno::EINVAL.because("the offset is negative"))
 }
 
-/// A source that ends where RLIMIT_FSIZE does.
+/// A source that ends where `RLIMIT_FSIZE` does.
 struct Limited<'a> {
     source: &'a mut UserBuffers,
     room: usize,

@@ -136,6 +136,7 @@ fn make(cx: &mut Context<'_>, wanted: &CloneArgs) -> Result<u64> {
     let name = *cx.thread.name.lock();
     let signals = ThreadSignals::new(cx.thread.signals.blocked());
     let thread = Thread::new(tid, Arc::clone(cx.process), signals, name);
+    thread.attributes.inherit(&cx.thread.attributes);
     if flags.contains(Flags::CHILD_CLEARTID) {
         thread.clear_child_tid.store(wanted.child_tid, Ordering::Relaxed);
     }

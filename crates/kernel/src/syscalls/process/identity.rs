@@ -13,13 +13,14 @@ use vfs::credentials::{Capabilities, Credentials};
 use crate::arguments::Arguments;
 use crate::context::Context;
 use crate::process::Process;
+use crate::process::credentials::{self as rules, Kind};
 
-/// "Leave it" in calls that set several identities.
-const LEAVE: u32 = u32::MAX;
 /// The most supplementary groups.
 const GROUPS_MAX: usize = 65_536;
-/// `_LINUX_CAPABILITY_VERSION_3`.
-const CAPABILITY_VERSION: u32 = 0x2008_0522;
+/// Versions of the capability header: one with 32-bit sets, and two with 64-bit ones.
+const CAPABILITY_VERSION_1: u32 = 0x1998_0330;
+const CAPABILITY_VERSION_2: u32 = 0x2007_1026;
+const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
 
 /// Which identity is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,21 +31,22 @@ pub(super) enum Which {
     EffectiveGroup,
 }
 
+impl Which {
+    fn kind(self) -> Kind {
+        match self {
+            Self::User | Self::EffectiveUser => Kind::User,
+            Self::Group | Self::EffectiveGroup => Kind::Group,
+        }
+    }
+}
+
 fn credentials(cx: &Context<'_>) -> Arc<Credentials> {
     Arc::clone(&cx.process.credentials.lock())
 }
 
-/// Real, effective, saved identity.
-fn three(who: &Credentials, which: Which) -> [u32; 3] {
-    match which {
-        Which::User | Which::EffectiveUser => [who.uid, who.euid, who.suid],
-        Which::Group | Which::EffectiveGroup => [who.gid, who.egid, who.sgid],
-    }
-}
-
 /// getuid(2) and its kin.
 pub(super) fn get(cx: &Context<'_>, which: Which) -> u64 {
-    let [real, effective, _] = three(&credentials(cx), which);
+    let [real, effective, _] = rules::ids(&credentials(cx), which.kind());
     match which {
         Which::User | Which::Group => real.into(),
         Which::EffectiveUser | Which::EffectiveGroup => effective.into(),
@@ -58,7 +60,7 @@ pub(super) fn parent(cx: &Context<'_>) -> u64 {
 
 /// getresuid(2), getresgid(2).
 pub(super) fn getres(cx: &Context<'_>, args: &Arguments, which: Which) -> Result<u64> {
-    for (index, identity) in three(&credentials(cx), which).iter().enumerate() {
+    for (index, identity) in rules::ids(&credentials(cx), which.kind()).iter().enumerate() {
         cx.write(args.address(index), identity)?;
     }
     Ok(0)
@@ -94,140 +96,101 @@ pub(super) fn setgroups(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     Ok(0)
 }
 
-/// Puts new identities in place; those for files follow the effective ones.
-fn install(cx: &Context<'_>, which: Which, new: [u32; 3]) {
+/// Puts new identities in place, by a rule that sees the old ones.
+fn install(
+    cx: &Context<'_>,
+    rule: impl FnOnce(&Credentials, bool) -> Result<Credentials>,
+) -> Result<u64> {
+    let keeps = cx.thread.attributes.get().keep_capabilities;
     let mut lock = cx.process.credentials.lock();
-    let mut who = (**lock).clone();
-    let [real, effective, saved] = new;
-    if matches!(which, Which::User | Which::EffectiveUser) {
-        let was_root = [who.uid, who.euid, who.suid].contains(&0);
-        (who.uid, who.euid, who.suid, who.fsuid) = (real, effective, saved, effective);
-        if effective != 0 && was_root {
-            who.effective = Capabilities::empty();
-        } else if effective == 0 {
-            who.effective = Capabilities::ALL;
-        }
-    } else {
-        (who.gid, who.egid, who.sgid, who.fsgid) = (real, effective, saved, effective);
-    }
-    *lock = Arc::new(who);
-}
-
-fn privileged(who: &Credentials, which: Which) -> bool {
-    who.has(match which {
-        Which::User | Which::EffectiveUser => Capabilities::SETUID,
-        Which::Group | Which::EffectiveGroup => Capabilities::SETGID,
-    })
-}
-
-fn refused() -> abi::Error {
-    Errno::EPERM.because("neither privileged nor one of the process's own identities")
-}
-
-fn valid(identity: u32) -> Result<u32> {
-    if identity == LEAVE { Err(Errno::EINVAL.because("-1 is no identity")) } else { Ok(identity) }
+    *lock = Arc::new(rule(&lock, keeps)?);
+    Ok(0)
 }
 
 /// setuid(2), setgid(2).
 pub(super) fn set(cx: &Context<'_>, args: &Arguments, which: Which) -> Result<u64> {
-    let new = valid(args.uint(0))?;
-    let who = credentials(cx);
-    let [real, _, saved] = three(&who, which);
-    if privileged(&who, which) {
-        install(cx, which, [new; 3]);
-    } else if new == real || new == saved {
-        install(cx, which, [real, new, saved]);
-    } else {
-        return Err(refused());
-    }
-    Ok(0)
+    install(cx, |old, keeps| rules::set(old, which.kind(), args.uint(0), keeps))
 }
 
 /// setreuid(2), setregid(2).
 pub(super) fn setre(cx: &Context<'_>, args: &Arguments, which: Which) -> Result<u64> {
-    let who = credentials(cx);
-    let [real, effective, saved] = three(&who, which);
-    let (new_real, new_effective) = (args.uint(0), args.uint(1));
-    let may_real = new_real == LEAVE || [real, effective].contains(&new_real);
-    let may_effective = new_effective == LEAVE || [real, effective, saved].contains(&new_effective);
-    if !privileged(&who, which) && !(may_real && may_effective) {
-        return Err(refused());
-    }
-    let pick = |new: u32, old: u32| if new == LEAVE { old } else { new };
-    let after = [pick(new_real, real), pick(new_effective, effective)];
-    let keeps_saved = new_real == LEAVE && (new_effective == LEAVE || new_effective == real);
-    install(cx, which, [after[0], after[1], if keeps_saved { saved } else { after[1] }]);
-    Ok(0)
+    let new = [args.uint(0), args.uint(1)];
+    install(cx, |old, keeps| rules::set_two(old, which.kind(), new, keeps))
 }
 
 /// setresuid(2), setresgid(2).
 pub(super) fn setres(cx: &Context<'_>, args: &Arguments, which: Which) -> Result<u64> {
-    let who = credentials(cx);
-    let old = three(&who, which);
-    let mut new = old;
-    for (index, place) in new.iter_mut().enumerate() {
-        let wanted = args.uint(index);
-        if wanted != LEAVE {
-            if !privileged(&who, which) && !old.contains(&wanted) {
-                return Err(refused());
-            }
-            *place = wanted;
-        }
-    }
-    install(cx, which, new);
-    Ok(0)
+    let new = [args.uint(0), args.uint(1), args.uint(2)];
+    install(cx, |old, keeps| rules::set_three(old, which.kind(), new, keeps))
 }
 
 /// setfsuid(2), setfsgid(2): give the old one, whatever happens.
 pub(super) fn set_for_files(cx: &Context<'_>, args: &Arguments, which: Which) -> u64 {
     let mut lock = cx.process.credentials.lock();
-    let mut who = (**lock).clone();
-    let wanted = args.uint(0);
-    let allowed = privileged(&who, which) || three(&who, which).contains(&wanted);
-    let place = if which == Which::User { &mut who.fsuid } else { &mut who.fsgid };
-    let old = *place;
-    if wanted != LEAVE && (allowed || wanted == old) {
-        *place = wanted;
-        *lock = Arc::new(who);
+    let old = match which.kind() {
+        Kind::User => lock.fsuid,
+        Kind::Group => lock.fsgid,
+    };
+    if let Some(new) = rules::set_for_files(&lock, which.kind(), args.uint(0)) {
+        *lock = Arc::new(new);
     }
     old.into()
 }
 
-/// capget(2): header, data.
-pub(super) fn capget(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
-    let [version, pid]: [u32; 2] = cx.read(args.address(0))?;
-    if version != CAPABILITY_VERSION {
-        cx.write(args.address(0), &CAPABILITY_VERSION)?;
-        return if args.address(1) == 0 { Ok(0) } else { Err(Errno::EINVAL.into()) };
+/// Reads a capability header: how many 32-bit words each set has, and whose. An unknown version is
+/// answered with the one to use.
+fn read_header(cx: &Context<'_>, address: u64) -> Result<(usize, i32)> {
+    let [version, pid]: [u32; 2] = cx.read(address)?;
+    match version {
+        CAPABILITY_VERSION_1 => Ok((1, pid.cast_signed())),
+        CAPABILITY_VERSION_2 | CAPABILITY_VERSION_3 => Ok((2, pid.cast_signed())),
+        _ => {
+            cx.write(address, &CAPABILITY_VERSION_3)?;
+            Err(Errno::EINVAL.because("an unknown version of the capability header"))
+        }
     }
-    let process = other(cx, pid.cast_signed())?;
-    let bits = process.credentials.lock().effective.bits() & Capabilities::ALL.bits();
-    let (low, high) = (bits & 0xffff_ffff, bits >> 32);
-    let words = [low, low, 0, high, high, 0].map(|word| u32::try_from(word).unwrap_or(0));
-    if args.address(1) != 0 {
-        cx.write(args.address(1), &words)?;
+}
+
+/// capget(2): header, data or null to ask for the version.
+pub(super) fn capget(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
+    let header = read_header(cx, args.address(0));
+    if args.address(1) == 0 && header.is_err_and(|error| error.errno == Errno::EINVAL) {
+        return Ok(0);
+    }
+    let (words, pid) = header?;
+    let process = other(cx, pid)?;
+    if args.address(1) == 0 {
+        return Ok(0);
+    }
+    let who = Arc::clone(&process.credentials.lock());
+    let sets = [who.effective, who.permitted, who.inheritable];
+    let sets = sets.map(|set| set.intersection(Capabilities::ALL).bits().to_le_bytes());
+    for word in 0..words {
+        for (place, set) in sets.iter().enumerate() {
+            let at = args.address(1).wrapping_add((12 * word + 4 * place) as u64);
+            cx.write_bytes(at, &set[4 * word..4 * word + 4])?;
+        }
     }
     Ok(0)
 }
 
-/// capset(2): may only take away.
+/// capset(2): header, data. Only for the caller.
 pub(super) fn capset(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
-    let [version, pid]: [u32; 2] = cx.read(args.address(0))?;
-    if version != CAPABILITY_VERSION {
-        cx.write(args.address(0), &CAPABILITY_VERSION)?;
-        return Err(Errno::EINVAL.because("another version of the structure"));
-    }
-    if pid != 0 && pid != cx.thread.tid {
+    let (words, pid) = read_header(cx, args.address(0))?;
+    if pid != 0 && u32::try_from(pid) != Ok(cx.thread.tid) {
         return Err(Errno::EPERM.because("only the caller's own capabilities can be set"));
     }
-    let words: [u32; 6] = cx.read(args.address(1))?;
-    let wanted = Capabilities::from_bits_retain(u64::from(words[0]) | u64::from(words[3]) << 32);
-    let mut lock = cx.process.credentials.lock();
-    if !lock.effective.contains(wanted) {
-        return Err(Errno::EPERM.because("a capability that the process does not have"));
+    let mut sets = [0_u64; 3];
+    for word in 0..words {
+        let read: [u32; 3] = cx.read(args.address(1).wrapping_add(12 * word as u64))?;
+        for (set, value) in sets.iter_mut().zip(read) {
+            *set |= u64::from(value) << (32 * word);
+        }
     }
-    *lock = Arc::new(Credentials { effective: wanted, ..(**lock).clone() });
-    Ok(0)
+    // Asking for a capability that does not exist is no error; it is not given.
+    let [effective, permitted, inheritable] =
+        sets.map(|set| Capabilities::from_bits_retain(set).intersection(Capabilities::ALL));
+    install(cx, |old, _| rules::set_capabilities(old, effective, permitted, inheritable))
 }
 
 /// The caller's process (0), or another by its number.
@@ -261,11 +224,20 @@ pub(super) fn getsid(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
 pub(super) fn setpgid(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     let group = u32::try_from(args.int(1)).map_err(|_| Errno::EINVAL.because("a negative group"))?;
     let process = other(cx, args.int(0)).map_err(|_| Errno::ESRCH)?;
-    if process.session.load(Ordering::Relaxed) == process.pid {
-        return Err(Errno::EPERM.because("a session leader stays in its group"));
+    let own = process.pid == cx.process.pid;
+    if !own && process.parent.load(Ordering::Relaxed) != cx.process.pid {
+        return Err(Errno::ESRCH.because("neither the caller nor a child of it"));
+    }
+    let session = process.session.load(Ordering::Relaxed);
+    if session == process.pid || session != cx.process.session.load(Ordering::Relaxed) {
+        return Err(Errno::EPERM.because("a session leader, or of another session"));
     }
     let group = if group == 0 { process.pid } else { group };
-    let known = cx.kernel.registry.processes().iter().any(|p| p.group.load(Ordering::Relaxed) == group);
+    let in_group = |other: &Arc<Process>| {
+        other.group.load(Ordering::Relaxed) == group
+            && other.session.load(Ordering::Relaxed) == session
+    };
+    let known = cx.kernel.registry.processes().iter().any(in_group);
     if group != process.pid && !known {
         return Err(Errno::EPERM.because("no such group in the session"));
     }
@@ -276,8 +248,9 @@ pub(super) fn setpgid(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
 /// setsid(2).
 pub(super) fn setsid(cx: &Context<'_>) -> Result<u64> {
     let pid = cx.process.pid;
-    if cx.process.group.load(Ordering::Relaxed) == pid {
-        return Err(Errno::EPERM.because("the process leads a group already"));
+    let leads = |other: &Arc<Process>| other.group.load(Ordering::Relaxed) == pid;
+    if cx.kernel.registry.processes().iter().any(leads) {
+        return Err(Errno::EPERM.because("the process's number is a group's already"));
     }
     cx.process.group.store(pid, Ordering::Relaxed);
     cx.process.session.store(pid, Ordering::Relaxed);

@@ -1,95 +1,142 @@
-//! prctl(2) and personality(2): settings of a thread.
+//! prctl(2) and personality(2).
+
+use core::sync::atomic::Ordering;
 
 use abi::Errno;
 use abi::errno::Result;
-use core::sync::atomic::Ordering;
 
 use crate::arguments::Arguments;
 use crate::context::Context;
 use crate::process::attributes::TIMER_SLACK;
+use crate::signal::number::Signal;
+
+const SET_PDEATHSIG: i32 = 1;
+const GET_PDEATHSIG: i32 = 2;
+const GET_DUMPABLE: i32 = 3;
+const SET_DUMPABLE: i32 = 4;
+const GET_KEEPCAPS: i32 = 7;
+const SET_KEEPCAPS: i32 = 8;
+const SET_NAME: i32 = 15;
+const GET_NAME: i32 = 16;
+const GET_SECCOMP: i32 = 21;
+const CAPBSET_READ: i32 = 23;
+const GET_TSC: i32 = 25;
+const SET_TSC: i32 = 26;
+const GET_SECUREBITS: i32 = 27;
+const SET_TIMERSLACK: i32 = 29;
+const GET_TIMERSLACK: i32 = 30;
+const SET_CHILD_SUBREAPER: i32 = 36;
+const GET_CHILD_SUBREAPER: i32 = 37;
+const SET_NO_NEW_PRIVS: i32 = 38;
+const GET_NO_NEW_PRIVS: i32 = 39;
+const GET_TID_ADDRESS: i32 = 40;
+const SET_THP_DISABLE: i32 = 41;
+const GET_THP_DISABLE: i32 = 42;
+
+/// The timestamp counter can be read: `PR_TSC_ENABLE`.
+const TSC_ENABLE: u64 = 1;
+/// The highest capability.
+const LAST_CAPABILITY: u64 = 40;
+/// personality(2): "only tell".
+const TELL: u32 = 0xffff_ffff;
 
 /// prctl(2): option and four arguments.
 pub(super) fn prctl(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
-    const SET_PDEATHSIG: u32 = 1;
-    const GET_PDEATHSIG: u32 = 2;
-    const GET_DUMPABLE: u32 = 3;
-    const SET_DUMPABLE: u32 = 4;
-    const GET_KEEPCAPS: u32 = 7;
-    const SET_KEEPCAPS: u32 = 8;
-    const SET_NAME: u32 = 15;
-    const GET_NAME: u32 = 16;
-    const GET_SECCOMP: u32 = 21;
-    const CAPBSET_READ: u32 = 23;
-    const SET_TIMERSLACK: u32 = 29;
-    const GET_TIMERSLACK: u32 = 30;
-    const SET_CHILD_SUBREAPER: u32 = 36;
-    const GET_CHILD_SUBREAPER: u32 = 37;
-    const SET_NO_NEW_PRIVS: u32 = 38;
-    const GET_NO_NEW_PRIVS: u32 = 39;
-    const SET_THP_DISABLE: u32 = 41;
-    const GET_THP_DISABLE: u32 = 42;
-    let values = cx.thread.attributes.get();
-    let switch = |value: u64| match value {
-        0 => Ok(false),
-        1 => Ok(true),
-        _ => Err(Errno::EINVAL.because("neither 0 nor 1")),
-    };
-    let (second, address) = (args.raw(1), args.address(1));
-    match args.uint(0) {
+    let value = args.raw(1);
+    let attributes = &cx.thread.attributes;
+    match args.int(0) {
+        SET_NAME => set_name(cx, value),
+        GET_NAME => cx.write_bytes(value, &*cx.thread.name.lock()).map(|()| 0),
         SET_PDEATHSIG => {
-            let signal = u8::try_from(second).ok().filter(|signal| *signal <= 64);
-            let signal = signal.ok_or(Errno::EINVAL.because("no such signal"))?;
-            cx.thread.attributes.change(|values| values.parent_death_signal = signal);
+            let number = i32::try_from(value).unwrap_or(-1);
+            let signal = Signal::new(number).map_or(0, Signal::number);
+            if signal == 0 && number != 0 {
+                return Err(Errno::EINVAL.because("no such signal"));
+            }
+            attributes.change(|values| values.parent_death_signal = signal);
             Ok(0)
         }
-        GET_PDEATHSIG => cx.write(address, &u32::from(values.parent_death_signal)).map(|()| 0),
+        GET_PDEATHSIG => {
+            cx.write(value, &i32::from(attributes.get().parent_death_signal)).map(|()| 0)
+        }
         GET_DUMPABLE => Ok(cx.process.dumpable.load(Ordering::Relaxed).into()),
         SET_DUMPABLE => {
-            let value = switch(second)?;
-            cx.process.dumpable.store(value.into(), Ordering::Relaxed);
+            let value = u32::from(switch(value)?);
+            cx.process.dumpable.store(value, Ordering::Relaxed);
             Ok(0)
         }
-        GET_KEEPCAPS => Ok(values.keep_capabilities.into()),
+        GET_KEEPCAPS => Ok(attributes.get().keep_capabilities.into()),
         SET_KEEPCAPS => {
-            let value = switch(second)?;
-            cx.thread.attributes.change(|values| values.keep_capabilities = value);
+            let on = switch(value)?;
+            attributes.change(|values| values.keep_capabilities = on);
             Ok(0)
         }
-        SET_NAME => set_name(cx, address),
-        GET_NAME => cx.write_bytes(address, &*cx.thread.name.lock()).map(|()| 0),
-        GET_SECCOMP => Ok(0),
-        CAPBSET_READ if second <= 40 => Ok(1),
+        CAPBSET_READ if value <= LAST_CAPABILITY => Ok(1),
+        GET_SECCOMP | GET_SECUREBITS => Ok(0),
+        GET_TSC => cx.write(value, &1_i32).map(|()| 0),
+        SET_TSC if value == TSC_ENABLE => Ok(0),
+        SET_TSC => Err(Errno::EINVAL.because("reading the timestamp counter can't be forbidden")),
         SET_TIMERSLACK => {
-            let slack = if second == 0 { TIMER_SLACK } else { second };
-            cx.thread.attributes.change(|values| values.timer_slack = slack);
+            let slack = if value == 0 { TIMER_SLACK } else { value };
+            attributes.change(|values| values.timer_slack = slack);
             Ok(0)
         }
-        GET_TIMERSLACK => Ok(values.timer_slack),
+        GET_TIMERSLACK => Ok(attributes.get().timer_slack),
         SET_CHILD_SUBREAPER => {
-            cx.thread.attributes.change(|values| values.subreaper = second != 0);
+            attributes.change(|values| values.subreaper = value != 0);
             Ok(0)
         }
-        GET_CHILD_SUBREAPER => cx.write(address, &u32::from(values.subreaper)).map(|()| 0),
-        SET_NO_NEW_PRIVS if second == 1 && args.0[2..5] == [0; 3] => {
-            cx.thread.attributes.change(|values| values.no_new_privileges = true);
-            Ok(0)
+        GET_CHILD_SUBREAPER => {
+            cx.write(value, &i32::from(attributes.get().subreaper)).map(|()| 0)
         }
-        GET_NO_NEW_PRIVS => Ok(values.no_new_privileges.into()),
-        SET_THP_DISABLE => {
-            cx.thread.attributes.change(|values| values.no_huge_pages = second != 0);
-            Ok(0)
+        SET_NO_NEW_PRIVS | GET_NO_NEW_PRIVS | SET_THP_DISABLE | GET_THP_DISABLE => {
+            one_way(cx, args)
         }
-        GET_THP_DISABLE => Ok(values.no_huge_pages.into()),
+        GET_TID_ADDRESS => {
+            cx.write(value, &cx.thread.clear_child_tid.load(Ordering::Relaxed)).map(|()| 0)
+        }
         _ => Err(Errno::EINVAL.because("the option is not supported")),
     }
 }
 
-/// `PR_SET_NAME`: 15 bytes at most count.
+/// The options that refuse arguments which they don't have.
+fn one_way(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
+    let attributes = &cx.thread.attributes;
+    let rest_is_empty = args.0[2..5].iter().all(|argument| *argument == 0);
+    let option = args.int(0);
+    let asks = matches!(option, GET_NO_NEW_PRIVS | GET_THP_DISABLE);
+    if !rest_is_empty || asks && args.raw(1) != 0 {
+        return Err(Errno::EINVAL.because("an argument that the option doesn't have"));
+    }
+    match option {
+        SET_NO_NEW_PRIVS if args.raw(1) == 1 => {
+            attributes.change(|values| values.no_new_privileges = true);
+            Ok(0)
+        }
+        SET_NO_NEW_PRIVS => Err(Errno::EINVAL.because("it can only be set")),
+        GET_NO_NEW_PRIVS => Ok(attributes.get().no_new_privileges.into()),
+        SET_THP_DISABLE => {
+            attributes.change(|values| values.no_huge_pages = args.raw(1) != 0);
+            Ok(0)
+        }
+        _ => Ok(attributes.get().no_huge_pages.into()),
+    }
+}
+
+fn switch(value: u64) -> Result<bool> {
+    match value {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(Errno::EINVAL.because("neither 0 nor 1")),
+    }
+}
+
+/// Names the thread: at most 15 bytes, what is longer is cut.
 fn set_name(cx: &Context<'_>, address: u64) -> Result<u64> {
     let mut name = [0_u8; 16];
-    for (index, place) in name[..15].iter_mut().enumerate() {
-        *place = cx.read(address + index as u64)?;
-        if *place == 0 {
+    for (index, byte) in name.iter_mut().take(15).enumerate() {
+        *byte = cx.read(address.wrapping_add(index as u64))?;
+        if *byte == 0 {
             break;
         }
     }
@@ -97,13 +144,17 @@ fn set_name(cx: &Context<'_>, address: u64) -> Result<u64> {
     Ok(0)
 }
 
-/// personality(2): the old value; the new one is remembered and shown.
+/// personality(2): the new one, or 0xffffffff. Gives the old one.
+///
+/// Of its flags only the address layout's would mean something here, and layouts are not random.
 pub(super) fn personality(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
-    const ASK: u32 = 0xffff_ffff;
-    let old = cx.thread.attributes.get().personality;
-    let new = args.uint(0);
-    if new != ASK {
-        cx.thread.attributes.change(|values| values.personality = new);
-    }
+    let wanted = args.uint(0);
+    let old = cx.thread.attributes.change(|values| {
+        let old = values.personality;
+        if wanted != TELL {
+            values.personality = wanted;
+        }
+        old
+    });
     Ok(old.into())
 }

@@ -3,14 +3,18 @@
 //! Source: uname(2), sysinfo(2), getrusage(2), times(2), getrlimit(2), getrandom(2), getcpu(2),
 //! membarrier(2), `set_tid_address(2)`.
 
+use alloc::sync::Arc;
+use core::sync::atomic::Ordering;
+
 use abi::Errno;
 use abi::errno::Result;
-use core::sync::atomic::Ordering;
-use platform::{budget, clock, user, vcpu};
+use platform::{budget, clock, random, vcpu};
 use vfs::credentials::Capabilities;
 
 use crate::arguments::Arguments;
 use crate::context::Context;
+use crate::memory;
+use crate::process::Process;
 use crate::process::limits::{Limit, Resource};
 
 /// The release that programs see: new enough for any libc, fixed so that it tells nothing of the host.
@@ -110,71 +114,111 @@ pub(super) fn getrlimit(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
 pub(super) fn setrlimit(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     let resource = Resource::from_raw(args.uint(0))?;
     let [soft, hard] = cx.read(args.address(1))?;
-    set_limit(cx, resource, Limit { soft, hard })
+    set_limit(cx, cx.process, resource, Limit { soft, hard }).map(|_| 0)
 }
 
 /// prlimit64(2): process, resource, new, old.
 pub(super) fn prlimit64(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     let resource = Resource::from_raw(args.uint(1))?;
-    let pid = u32::try_from(args.int(0)).map_err(|_| Errno::ESRCH)?;
-    if pid != 0 && pid != cx.process.pid {
-        return Err(Errno::ESRCH.because("only the caller's own limits can be reached"));
+    let process = Arc::clone(&super::scheduling::thread_of(cx, args.int(0))?.process);
+    if !Arc::ptr_eq(&process, cx.process) {
+        check_owner(cx, &process)?;
     }
     let new = match args.address(2) {
         0 => None,
         address => Some(cx.read::<[u64; 2]>(address)?),
     };
-    let old = cx.process.limits.get(resource);
-    if let Some([soft, hard]) = new {
-        set_limit(cx, resource, Limit { soft, hard })?;
-    }
+    let old = match new {
+        Some([soft, hard]) => set_limit(cx, &process, resource, Limit { soft, hard })?,
+        None => process.limits.get(resource),
+    };
     if args.address(3) != 0 {
         cx.write(args.address(3), &[old.soft, old.hard])?;
     }
     Ok(0)
 }
 
-fn set_limit(cx: &Context<'_>, resource: Resource, new: Limit) -> Result<u64> {
-    let privileged = cx.process.credentials.lock().has(Capabilities::SYS_RESOURCE);
-    cx.process.limits.set(resource, new, privileged)?;
-    match resource {
-        Resource::Files => cx.process.files.set_limit(new.soft),
-        Resource::AddressSpace => cx.memory().set_limit(crate::memory::Limit::AddressSpace, new.soft),
-        Resource::Stack => cx.memory().set_limit(crate::memory::Limit::Stack, new.soft),
-        Resource::Data => cx.memory().set_limit(crate::memory::Limit::Data, new.soft),
-        _ => {}
+/// Whether the caller may see and set another's limits: the same real ids, or CAP_SYS_RESOURCE.
+fn check_owner(cx: &Context<'_>, process: &Process) -> Result<()> {
+    let from = Arc::clone(&cx.process.credentials.lock());
+    let to = Arc::clone(&process.credentials.lock());
+    let users = [to.uid, to.euid, to.suid].iter().all(|uid| *uid == from.uid);
+    let groups = [to.gid, to.egid, to.sgid].iter().all(|gid| *gid == from.gid);
+    if users && groups || from.has(Capabilities::SYS_RESOURCE) {
+        Ok(())
+    } else {
+        Err(Errno::EPERM.because("the process belongs to another user"))
     }
-    Ok(0)
 }
 
-/// getrandom(2): buffer, bytes, flags.
-pub(super) fn getrandom(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
-    const NONBLOCK: u32 = 1;
-    const RANDOM: u32 = 2;
-    const INSECURE: u32 = 4;
+/// Sets a limit where it is kept and where it is enforced; gives the old one.
+fn set_limit(
+    cx: &Context<'_>,
+    process: &Arc<Process>,
+    resource: Resource,
+    new: Limit,
+) -> Result<Limit> {
+    let privileged = cx.process.credentials.lock().has(Capabilities::SYS_RESOURCE);
+    let old = process.limits.set(resource, new, privileged)?;
+    let memory = &process.memory;
+    match resource {
+        Resource::Files => process.files.set_limit(new.soft),
+        Resource::AddressSpace => memory.set_limit(memory::Limit::AddressSpace, new.soft),
+        Resource::Stack => memory.set_limit(memory::Limit::Stack, new.soft),
+        Resource::Data => memory.set_limit(memory::Limit::Data, new.soft),
+        Resource::Cpu => process.signals.timers.rearm(cx.kernel, process),
+        _ => {}
+    }
+    Ok(old)
+}
+
+/// `GRND_NONBLOCK`, `GRND_RANDOM`, `GRND_INSECURE`.
+const RANDOM_FLAGS: u32 = 7;
+const GRND_RANDOM: u32 = 2;
+const GRND_INSECURE: u32 = 4;
+/// So much is given at once; more is given in steps, between which others run.
+const AT_ONCE: usize = 64 << 10;
+
+/// getrandom(2), where it is short; `None`: it is long.
+pub(super) fn getrandom_at_once(cx: &Context<'_>, args: &Arguments) -> Option<Result<u64>> {
     let flags = args.uint(2);
-    if flags & !(NONBLOCK | RANDOM | INSECURE) != 0 || flags & (RANDOM | INSECURE) == RANDOM | INSECURE {
-        return Err(Errno::EINVAL.because("unknown or contradicting flags"));
+    let both = GRND_RANDOM | GRND_INSECURE;
+    if flags & !RANDOM_FLAGS != 0 || flags & both == both {
+        return Some(Err(Errno::EINVAL.because("an unknown flag, or both RANDOM and INSECURE")));
     }
-    let len = args.size(1).min(0x1ff_ffff);
-    if !user::in_region(args.address(0), len) {
-        return Err(Errno::EFAULT.because("the buffer lies outside user memory"));
-    }
+    let len = args.size(1);
+    (len <= AT_ONCE).then(|| fill(cx, args.address(0), len).map(|()| len as u64))
+}
+
+/// getrandom(2): buffer, bytes, flags. A signal ends it early.
+pub(super) async fn getrandom(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
+    let len = args.size(1).min(i32::MAX as usize);
     let mut done = 0;
     while done < len {
-        let mut chunk = [0; 256];
-        let part = chunk.len().min(len - done);
-        platform::random::fill(&mut chunk[..part]);
-        let written = cx.write_bytes(args.address(0) + done as u64, &chunk[..part]);
-        if written.is_err() && done == 0 {
-            return written.map(|()| 0);
+        let part = (len - done).min(AT_ONCE);
+        match fill(cx, args.address(0).wrapping_add(done as u64), part) {
+            Ok(()) => done += part,
+            Err(error) if done == 0 => return Err(error),
+            Err(_) => break,
         }
-        if written.is_err() {
+        if cx.thread.must_attend() {
             break;
         }
-        done += part;
+        executor::yield_now().await;
     }
     Ok(done as u64)
+}
+
+fn fill(cx: &Context<'_>, address: u64, len: usize) -> Result<()> {
+    let mut chunk = [0_u8; 256];
+    let mut done = 0;
+    while done < len {
+        let part = (len - done).min(chunk.len());
+        random::fill(&mut chunk[..part]);
+        cx.write_bytes(address.wrapping_add(done as u64), &chunk[..part])?;
+        done += part;
+    }
+    Ok(())
 }
 
 /// getcpu(2): vCPU, node.
@@ -188,30 +232,41 @@ pub(super) fn getcpu(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     Ok(0)
 }
 
-/// membarrier(2): the commands that a fence on every vCPU answers.
-pub(super) fn membarrier(args: &Arguments) -> Result<u64> {
-    const QUERY: u32 = 0;
-    const GLOBAL: u32 = 1;
-    const GLOBAL_EXPEDITED: u32 = 2;
-    const REGISTER_GLOBAL_EXPEDITED: u32 = 4;
-    const PRIVATE_EXPEDITED: u32 = 8;
-    const REGISTER_PRIVATE_EXPEDITED: u32 = 16;
-    const ALL: u32 = GLOBAL
-        | GLOBAL_EXPEDITED
-        | REGISTER_GLOBAL_EXPEDITED
-        | PRIVATE_EXPEDITED
-        | REGISTER_PRIVATE_EXPEDITED;
+const BARRIER_QUERY: i32 = 0;
+const BARRIER_GLOBAL: i32 = 1 << 0;
+const BARRIER_GLOBAL_EXPEDITED: i32 = 1 << 1;
+const BARRIER_REGISTER_GLOBAL_EXPEDITED: i32 = 1 << 2;
+const BARRIER_PRIVATE_EXPEDITED: i32 = 1 << 3;
+const BARRIER_REGISTER_PRIVATE_EXPEDITED: i32 = 1 << 4;
+const BARRIER_PRIVATE_EXPEDITED_SYNC_CORE: i32 = 1 << 5;
+const BARRIER_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE: i32 = 1 << 6;
+const BARRIERS: i32 = (1 << 7) - 1;
+
+/// membarrier(2): command, flags. Each vCPU that runs user code is made to leave it once, which orders
+/// its accesses, and its instruction fetches too.
+pub(super) fn membarrier(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     if args.uint(1) != 0 {
-        return Err(Errno::EINVAL.because("no flags are known"));
+        return Err(Errno::EINVAL.because("the flag belongs to a command that is not supported"));
     }
-    match args.uint(0) {
-        QUERY => Ok(ALL.into()),
-        REGISTER_GLOBAL_EXPEDITED | REGISTER_PRIVATE_EXPEDITED => Ok(0),
-        GLOBAL | GLOBAL_EXPEDITED | PRIVATE_EXPEDITED => {
-            // Every other vCPU leaves user code and comes back: a barrier on each.
-            vcpu::alone(|| core::sync::atomic::fence(Ordering::SeqCst));
-            Ok(0)
+    let registered = &cx.process.usage.barriers;
+    let command = args.int(0);
+    match command {
+        BARRIER_QUERY => return Ok(u64::from(BARRIERS.unsigned_abs())),
+        BARRIER_GLOBAL | BARRIER_GLOBAL_EXPEDITED => {}
+        BARRIER_REGISTER_GLOBAL_EXPEDITED
+        | BARRIER_REGISTER_PRIVATE_EXPEDITED
+        | BARRIER_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE => {
+            registered.fetch_or(command.unsigned_abs(), Ordering::Relaxed);
+            return Ok(0);
         }
-        _ => Err(Errno::EINVAL.because("the command is not supported")),
+        BARRIER_PRIVATE_EXPEDITED | BARRIER_PRIVATE_EXPEDITED_SYNC_CORE => {
+            // The registration's command is the next bit.
+            if registered.load(Ordering::Relaxed) & command.unsigned_abs() << 1 == 0 {
+                return Err(Errno::EPERM.because("the process has not registered for it"));
+            }
+        }
+        _ => return Err(Errno::EINVAL.because("no such command")),
     }
+    vcpu::alone(|| ());
+    Ok(0)
 }

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from _pytest.mark import ParameterSet
 
 ROOT = Path(__file__).resolve().parent.parent
+TESTS = ROOT / "tests"
 BUILD = ROOT / "build" / "tests"
 OBSERVE = ROOT / "tests" / "syscalls" / "observe.h"
 
@@ -171,7 +172,9 @@ class Machine:
         """Run inside an enclave; `options` are further ones of `adyton run`."""
         if self.native_only:
             return execute(command, **how)  # type: ignore[arg-type]
-        words = [*adyton_command(), "run", *self.options, *(options or []), "--", *command]
+        # The tests' own programs are host files like any other: nothing comes in unasked.
+        shown = ["-v", f"{TESTS}:{TESTS}"]
+        words = [*adyton_command(), "run", *shown, *self.options, *(options or []), "--", *command]
         return execute(words, **how)  # type: ignore[arg-type]
 
     def compare(

@@ -131,20 +131,14 @@ def test_environment_and_directory(tmp_path: Path) -> None:
 def test_volumes(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "file").write_text("from the host\n")
-    read_only = run(
-        "run", "-v", f"{tmp_path}/in:/data", "sh", "-c", "cat /data/file; echo no >/data/file"
-    )
+    refused = "print(open('/data/file').read(), end='', flush=True); open('/data/file', 'w')"
+    read_only = run("run", "-v", f"{tmp_path}/in:/data", "/usr/bin/python3", "-c", refused)
     assert read_only.stdout == "from the host\n"
-    assert read_only.returncode != 0
+    assert read_only.returncode == 1
+    assert "Read-only file system" in read_only.stderr
     assert (tmp_path / "in" / "file").read_text() == "from the host\n"
-    written = run(
-        "run",
-        "-v",
-        f"{tmp_path}/in:/data:rw",
-        "sh",
-        "-c",
-        "echo new >/data/file; echo more >/data/other",
-    )
+    writes = "open('/data/file', 'w').write('new\\n'); open('/data/other', 'w').write('more\\n')"
+    written = run("run", "-v", f"{tmp_path}/in:/data:rw", "/usr/bin/python3", "-c", writes)
     assert written.returncode == 0, written.stderr
     assert (tmp_path / "in" / "file").read_text() == "new\n"
     assert (tmp_path / "in" / "other").read_text() == "more\n"
@@ -153,13 +147,12 @@ def test_volumes(tmp_path: Path) -> None:
 def test_host_files_stay_as_they_are(tmp_path: Path) -> None:
     """Without -v the working directory is seen, and what is written to it vanishes."""
     (tmp_path / "file").write_text("old\n")
-    result = run(
-        "run",
-        "sh",
-        "-c",
-        "cat file; echo new >file; echo more >other; cat file other",
-        cwd=tmp_path,
+    script = (
+        "print(open('file').read(), end='')\n"
+        "open('file', 'w').write('new\\n'); open('other', 'w').write('more\\n')\n"
+        "print(open('file').read() + open('other').read(), end='')"
     )
+    result = run("run", "/usr/bin/python3", "-c", script, cwd=tmp_path)
     assert result.stdout == "old\nnew\nmore\n"
     assert (tmp_path / "file").read_text() == "old\n"
     assert [p.name for p in tmp_path.iterdir()] == ["file"]

@@ -43,7 +43,7 @@ pub struct Header {
     pub memory_limit: u64,
     /// Bytes of untrusted memory (rings, bounce buffers); the runner picks its address.
     pub untrusted_len: u64,
-    /// File descriptor of the trace pipe plus one, 0 for none.
+    /// File descriptor that gets trace records plus one, 0: [`tag::DECODER`] or nobody.
     pub trace_fd: u32,
     /// File descriptor that gets the counters plus one, 0 for none.
     pub stat_fd: u32,
@@ -111,6 +111,12 @@ pub mod tag {
     pub const LIMIT: u32 = 10;
     /// Name of the enclave.
     pub const NAME: u32 = 11;
+    /// One word of the command that turns trace records into text, without its NUL; in order, the
+    /// first is the file to execute. The runner starts it at the first record, with the records on
+    /// its standard input, unless there is a trace pipe. Nothing of the LibOS's concern.
+    pub const DECODER: u32 = 12;
+    /// One `KEY=VALUE` of that command's environment.
+    pub const DECODER_ENVIRONMENT: u32 = 13;
 }
 
 /// A host directory or file that the guest may see, in a [`tag::ROOT`] item.
@@ -218,7 +224,7 @@ pub mod host_feature {
 
 /// Bits of [`Boot::wanted`].
 pub mod wanted {
-    /// A trace pipe is there.
+    /// Somebody takes trace records.
     pub const TRACE: u64 = 1;
     /// Counters are wanted at the end.
     pub const STAT: u64 = 2;

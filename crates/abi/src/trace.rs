@@ -44,10 +44,10 @@ pub struct Head {
 
 /// Records that are no system call.
 pub mod nr {
-    /// A crash, of a program or of the LibOS: `args[0]` signal, `args[1]` its `si_code`, `args[2]` the
-    /// address; each content is one line of the report. `{0x1234}` in a line stands for an address
-    /// in the LibOS, counted from the image's start; `{/path+0x1234}` for one in a mapped file,
-    /// counted from the file's start. The decoder puts the symbol there.
+    /// A crash, of a program or of the LibOS: `args[0]` signal (0: the LibOS itself), `args[1]` its
+    /// `si_code`, `args[2]` what `siginfo_t` has at offset 16 (an address, or who sent it), `args[3]`
+    /// the base that addresses of the LibOS count from (0 for a program). `argument` of each content
+    /// is one of [`super::crash`].
     pub const CRASH: u32 = 0xFFFF_FFFE;
     /// A signal is delivered: `args[0]` its number, `args[1]` its `si_code`, `args[2]` the sender or
     /// the faulting address.
@@ -62,6 +62,26 @@ pub mod nr {
     pub const LOST: u32 = 0xFFFF_FFFA;
 }
 
+/// What a content of a crash record holds: its `argument`.
+pub mod crash {
+    /// One line for the person, printed as it is; in order.
+    pub const LINE: u8 = 0;
+    /// The general registers, eighteen `u64` in the order of [`crate::trap::Registers`].
+    pub const REGISTERS: u8 = 1;
+    /// Lines as in `/proc/PID/maps`, each with its newline: what lies at the address, at the
+    /// instruction and at the stack pointer, and what is executable.
+    pub const MAPS: u8 = 2;
+    /// Memory from some address on: the address as `u64`, then the bytes.
+    pub const MEMORY: u8 = 3;
+    /// Path of the program, inside.
+    pub const PROGRAM: u8 = 4;
+
+    /// The most bytes of the stack in a record.
+    pub const STACK_MAX: usize = 48 << 10;
+    /// The most bytes of maps in a record.
+    pub const MAPS_MAX: usize = 48 << 10;
+}
+
 /// `argument` of a content that belongs to the result.
 pub const RESULT: u8 = 255;
 
@@ -73,6 +93,6 @@ pub const BYTES: u8 = 1;
 pub const CUT: u8 = 128;
 
 /// The most bytes of a record.
-pub const RECORD_MAX: usize = 16 << 10;
+pub const RECORD_MAX: usize = 128 << 10;
 /// The most bytes that a record shows of one argument, unless a filter asks for more.
 pub const CONTENT_MAX: usize = 64;

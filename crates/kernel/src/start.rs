@@ -5,7 +5,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use abi::host::{ExitKind, HostCall};
 use abi::plan::{Config, config, flag, tag, wanted};
@@ -86,8 +86,8 @@ pub fn first(start: Start) -> ! {
         boot_time: clock::realtime() / clock::SECOND,
         report: start.boot.wanted & wanted::STAT != 0,
     };
-    let traced = blob.trace.filter(|_| settings.is_debug() && start.boot.wanted & wanted::TRACE != 0);
-    let trace = trace::Trace::new(traced);
+    let decoded = start.boot.wanted & wanted::TRACE != 0;
+    let trace = trace::Trace::new(settings.is_debug(), decoded, blob.trace);
     let kernel: &'static Kernel = Box::leak(Box::new(Kernel {
         executor,
         registry: Registry::new(),
@@ -135,11 +135,11 @@ pub(crate) fn poll_events() -> bool {
 
 /// Hands the counters out, if they are wanted and may be told.
 pub(crate) fn report(kernel: &Kernel) {
-    trace::flush(kernel);
+    trace::record::flush(kernel);
     if !kernel.settings.report || !kernel.settings.is_debug() {
         return;
     }
-    let text = trace::counters(kernel);
+    let text = trace::counters::json(kernel);
     if let Some(mut bounce) = platform::io::Bounce::with_capacity(text.len()) {
         bounce.write(0, text.as_bytes());
         let arguments = [bounce.address(), text.len() as u64, 0, 0, 0];
@@ -187,7 +187,7 @@ async fn start_program(kernel: &'static Kernel, first: First) -> Result<(), Fail
     let loaded = load::load(kernel, &process, &program, first.arguments, first.environment)
         .await
         .map_err(|error| refused(&first.program, error))?;
-    let name = load::short_name(&loaded.program.path);
+    let name = loaded.name;
     *process.program.lock() = loaded.program;
     let blocked = signal::SignalSet::from_bits(first.signals.1);
     let thread = Thread::new(pid, Arc::clone(&process), ThreadSignals::new(blocked), name);
@@ -269,8 +269,14 @@ fn new_process(
     process
 }
 
-/// Says that the memory limit was reached.
+/// Says that the memory limit was reached: once, where an allocator tries one way after another.
 fn refuse_memory(kernel: &'static Kernel, pid: u32, refusal: &memory::refusal::OutOfMemory) {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    let now = clock::now();
+    let last = LAST.swap(now, Ordering::Relaxed);
+    if last != 0 && now.saturating_sub(last) < clock::SECOND {
+        return;
+    }
     let name = kernel.registry.process(pid).map_or_else(String::new, |process| {
         let path = process.program.lock().path.clone();
         let short = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default().to_vec();

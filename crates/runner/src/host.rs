@@ -9,14 +9,13 @@ use abi::layout::USER_START;
 
 use crate::plan::Plan;
 use crate::space::Space;
-use crate::{attendant, io, ring, sys, vcpu};
+use crate::{attendant, io, ring, sys, trace, vcpu};
 
 static USER_END: AtomicU64 = AtomicU64::new(0);
 static TRUSTED: AtomicI32 = AtomicI32::new(-1);
 static UNTRUSTED: AtomicU64 = AtomicU64::new(0);
 static UNTRUSTED_LEN: AtomicU64 = AtomicU64::new(0);
 static STAT: AtomicI32 = AtomicI32::new(-1);
-static TRACE: AtomicI32 = AtomicI32::new(-1);
 static CONTROL: AtomicI32 = AtomicI32::new(-1);
 
 const EINVAL: i64 = -(libc::EINVAL as i64);
@@ -32,7 +31,6 @@ pub(crate) fn init(plan: &Plan, space: &Space) {
     UNTRUSTED.store(space.untrusted, Ordering::Relaxed);
     UNTRUSTED_LEN.store(space.untrusted_len, Ordering::Relaxed);
     STAT.store(fd(plan.header.stat_fd), Ordering::Relaxed);
-    TRACE.store(fd(plan.header.trace_fd), Ordering::Relaxed);
     CONTROL.store(fd(plan.header.control_fd), Ordering::Relaxed);
 }
 
@@ -86,7 +84,7 @@ pub(crate) unsafe extern "sysv64" fn entry(call: u64, a: u64, b: u64, c: u64, d:
         TICK => attendant::tick(),
         MESSAGE => write(2, a, b),
         STAT_CALL => write(STAT.load(Ordering::Relaxed), a, b),
-        TRACE_CALL => write(TRACE.load(Ordering::Relaxed), a, b),
+        TRACE_CALL => trace::write(a, b),
         START => vcpu::release(),
         RING_SETUP => ring::setup(a, b),
         RING_ENTER => ring::enter(a, b),
@@ -194,6 +192,8 @@ fn clock(which: u64, out: u64) -> i64 {
 fn end(kind: u64, code: u32) -> i64 {
     const SIGNALED: u64 = ExitKind::Signaled as u64;
     const EXITED: u64 = ExitKind::Exited as u64;
+    // No trace or crash report comes behind the shell's prompt.
+    trace::finish();
     let control = CONTROL.load(Ordering::Relaxed);
     if control >= 0 {
         let frame = [12_u32, FRAME_ENDED, kind as u32, code];

@@ -17,6 +17,7 @@ mod ring;
 mod signals;
 mod space;
 mod sys;
+mod trace;
 mod vcpu;
 
 use std::process::ExitCode;
@@ -52,6 +53,7 @@ fn start() -> Outcome<std::convert::Infallible> {
     plan.close_others()?;
     handles::register_streams();
     handles::register_roots(&plan)?;
+    trace::init(&plan)?;
     let space = space::Space::map(&plan, &inherited)?;
     host::init(&plan, &space);
     signals::install()?;

@@ -8,7 +8,7 @@ use abi::plan::{Boot, host_feature, wanted};
 
 use crate::plan::Plan;
 use crate::signals::Inherited;
-use crate::{Outcome, sys};
+use crate::{Outcome, sys, trace};
 
 /// Permissions of a segment that may be written.
 const WRITABLE: u32 = 2;
@@ -79,9 +79,9 @@ impl Space {
         boot.memory_limit = plan.header.memory_limit;
         boot.features = features;
         boot.tsc_hz = tsc_hz;
-        let trace = if plan.header.trace_fd > 0 { wanted::TRACE } else { 0 };
+        let tracing = if trace::is_wanted() { wanted::TRACE } else { 0 };
         let stat = if plan.header.stat_fd > 0 { wanted::STAT } else { 0 };
-        boot.wanted = trace | stat;
+        boot.wanted = tracing | stat;
         // SAFETY: asks for a number.
         boot.host_pid = u64::from(unsafe { libc::getpid() }.unsigned_abs());
     }

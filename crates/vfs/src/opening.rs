@@ -180,15 +180,6 @@ fn check_access(place: &Place, who: &Credentials, request: Request) -> Result<()
     Ok(())
 }
 
-/// Opens a place to run it (execve(2)): permission to read it isn't needed.
-///
-/// # Errors
-/// As [`check_runnable`], and what the file system answers.
-pub async fn open_to_run(place: Place, who: &Credentials) -> Result<Arc<OpenFile>> {
-    check_runnable(&place, who)?;
-    describe(place, Status::empty()).await
-}
-
 /// Makes the description.
 async fn describe(place: Place, status: Status) -> Result<Arc<OpenFile>> {
     let writable = status.intersects(Status::WRITE | Status::READ_WRITE);

@@ -1,3 +1,4 @@
+// diagnostics: expected
 /* A system call keeps all registers but rax, rcx and r11; rcx is the next instruction, r11 the flags. */
 #include "observe.h"
 

@@ -8,7 +8,7 @@ use platform::user::UserWord;
 
 use crate::context::Context;
 use crate::process::{Process, futex};
-use crate::{Kernel, context, start};
+use crate::{Kernel, context, start, trace};
 
 /// The way a process ended, as wait(2) tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +58,7 @@ pub(crate) async fn end_thread(cx: &Context<'_>) {
         cx.process.usage.add_thread(cx.thread);
         threads.is_empty()
     };
+    trace::record::gone(cx, last);
     if last {
         end_last(cx.kernel, cx.process);
     } else if cx.process.threads.lock().len() == 1 {

@@ -96,6 +96,8 @@ pub struct Program {
     pub path: Vec<u8>,
     /// Its file, for /proc/self/exe.
     pub place: Option<Place>,
+    /// Keeps that file from being written.
+    pub running: Option<Arc<load::Running>>,
     /// Arguments.
     pub arguments: Vec<Vec<u8>>,
     /// Environment.

@@ -137,7 +137,7 @@ async fn call(cx: &mut Context<'_>) -> Option<InterruptedCall> {
         None => table::waiting(cx, number, &args).await,
     };
     if traced {
-        trace::record(cx, number, &args, started, &result);
+        trace::record::call(cx, number, &args, started, &result);
     }
     match result {
         Ok(value) => {

@@ -20,6 +20,7 @@ use crate::signal::info::Info;
 use crate::signal::number::{Default, Signal, SignalSet};
 use crate::signal::restart::{self, Decision};
 use crate::signal::{send, wait};
+use crate::trace;
 
 /// Bytes of a `syscall` instruction.
 const SYSCALL: u64 = 2;
@@ -139,15 +140,21 @@ fn effect(cx: &Context<'_>, info: &Info) -> Effect {
         action
     });
     if action.is_handler() {
+        trace::record::signal(cx, info);
         return Effect::Handle(action);
     }
     if action.ignores(signal) {
         return Effect::Nothing;
     }
+    trace::record::signal(cx, info);
     match signal.default_action() {
         Default::Ignore | Default::Continue => Effect::Nothing,
         Default::Stop => Effect::Stop,
-        Default::Terminate | Default::Core => Effect::End(Status::Signaled(signal.number())),
+        Default::Terminate => Effect::End(Status::Signaled(signal.number())),
+        Default::Core => {
+            trace::crash::report(cx, info);
+            Effect::End(Status::Signaled(signal.number()))
+        }
     }
 }
 

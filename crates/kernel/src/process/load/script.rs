@@ -5,107 +5,123 @@
 use abi::Errno;
 use abi::errno::Result;
 
-/// So many bytes of a file are looked at.
-pub(crate) const LOOKED_AT: usize = 256;
+/// Bytes of a file that are looked at: Linux's `BINPRM_BUF_SIZE`.
+pub(super) const LINE: usize = 256;
 
-/// What a script is interpreted by.
+/// What a `#!` line names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Line<'a> {
-    /// Path of the interpreter.
-    pub(crate) interpreter: &'a [u8],
-    /// Its one argument.
-    pub(crate) argument: Option<&'a [u8]>,
+pub(super) struct Script<'a> {
+    /// The program that runs the script.
+    pub(super) interpreter: &'a [u8],
+    /// Its first argument: all that follows, as one.
+    pub(super) argument: Option<&'a [u8]>,
 }
 
-/// Whether a file that begins so is a script.
-pub(crate) fn is_script(start: &[u8]) -> bool {
-    start.starts_with(b"#!")
-}
-
-/// Reads the line from a script's first bytes, at most [`LOOKED_AT`] of them.
+/// Reads the line; `None`: the file is no script.
 ///
 /// # Errors
-/// ENOEXEC when no interpreter is named, or its name is cut off.
-pub(crate) fn line(start: &[u8]) -> Result<Line<'_>> {
-    let start = &start[..start.len().min(LOOKED_AT)];
-    let text = start.strip_prefix(b"#!").ok_or(Errno::ENOEXEC.because("not a script"))?;
-    let nameless = Errno::ENOEXEC.because("the script names no interpreter");
-    let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
-    let text = if let Some(end) = text.iter().position(|byte| *byte == b'\n') {
-        &text[..end]
-    } else if start.len() < LOOKED_AT {
-        text // it ends with the file
-    } else {
-        // The last byte that Linux reads is not looked at. A name must end before it.
-        let text = &text[..text.len() - 1];
-        let begin = text.iter().position(|byte| !blank(byte)).ok_or(nameless)?;
-        if !text[begin..].iter().any(|byte| blank(byte) || *byte == 0) {
-            return Err(Errno::ENOEXEC.because("the interpreter's name is cut off"));
-        }
-        text
+/// ENOEXEC when the line names nothing, or ends amid the name.
+pub(super) fn parse(head: &[u8; LINE]) -> Result<Option<Script<'_>>> {
+    let Some(rest) = head.strip_prefix(b"#!") else { return Ok(None) };
+    let line = match rest.iter().position(|byte| *byte == b'\n') {
+        Some(end) => &rest[..end],
+        None => cut(rest)?,
     };
-    let end = text.iter().rposition(|byte| !blank(byte)).ok_or(nameless)?;
-    let text = &text[..=end];
-    let begin = text.iter().position(|byte| !blank(byte)).ok_or(nameless)?;
-    let text = &text[begin..];
-    let split = text.iter().position(|byte| blank(byte) || *byte == 0).unwrap_or(text.len());
-    let (interpreter, rest) = text.split_at(split);
-    if interpreter.is_empty() {
-        return Err(nameless);
+    let line = trim_end(line);
+    let start = line.iter().position(|byte| !is_blank(*byte));
+    let line = start.map(|start| &line[start..]).unwrap_or_default();
+    if line.is_empty() {
+        return Err(Errno::ENOEXEC.because("the #! line names no interpreter"));
     }
-    let argument = rest.iter().position(|byte| !blank(byte)).map(|begin| &rest[begin..]);
-    let argument = argument.filter(|_| rest.first() != Some(&0));
-    let argument = argument.map(|text| text.split(|byte| *byte == 0).next().unwrap_or_default());
-    Ok(Line { interpreter, argument: argument.filter(|text| !text.is_empty()) })
+    let end = line.iter().position(|byte| is_blank(*byte) || *byte == 0);
+    let Some(end) = end else { return Ok(Some(Script { interpreter: line, argument: None })) };
+    let (interpreter, rest) = line.split_at(end);
+    let argument = (rest[0] != 0)
+        .then(|| rest.iter().position(|byte| !is_blank(*byte)))
+        .flatten()
+        .map(|start| until_nul(&rest[start..]));
+    Ok(Some(Script { interpreter, argument }))
+}
+
+/// A line that does not end within the bytes at hand: good for its name, if that ends.
+fn cut(rest: &[u8]) -> Result<&[u8]> {
+    let last = rest.len() - 1;
+    let start = rest[..last].iter().position(|byte| !is_blank(*byte));
+    let ends = |start: usize| rest[start..last].iter().any(|byte| is_blank(*byte) || *byte == 0);
+    match start {
+        Some(start) if ends(start) => Ok(&rest[..last]),
+        _ => Err(Errno::ENOEXEC.because("the #! line is too long")),
+    }
+}
+
+fn is_blank(byte: u8) -> bool {
+    byte == b' ' || byte == b'\t'
+}
+
+fn trim_end(line: &[u8]) -> &[u8] {
+    let len = line.iter().rposition(|byte| !is_blank(*byte)).map_or(0, |last| last + 1);
+    &line[..len]
+}
+
+fn until_nul(bytes: &[u8]) -> &[u8] {
+    bytes.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Line, line};
     use abi::Errno;
 
-    fn read(text: &[u8]) -> Result<Line<'_>, Errno> {
-        line(text).map_err(|error| error.errno)
+    use super::{LINE, Script, parse};
+
+    fn of(text: &[u8]) -> Result<Option<(Vec<u8>, Option<Vec<u8>>)>, Errno> {
+        let mut head = [0; LINE];
+        let len = text.len().min(LINE);
+        head[..len].copy_from_slice(&text[..len]);
+        let own = |script: Script<'_>| {
+            (script.interpreter.to_vec(), script.argument.map(<[u8]>::to_vec))
+        };
+        parse(&head).map(|script| script.map(own)).map_err(|error| error.errno)
     }
 
-    fn named<'a>(interpreter: &'a [u8], argument: Option<&'a [u8]>) -> Result<Line<'a>, Errno> {
-        Ok(Line { interpreter, argument })
+    fn script(name: &str, argument: Option<&str>) -> Result<Option<(Vec<u8>, Option<Vec<u8>>)>, Errno> {
+        Ok(Some((name.into(), argument.map(Into::into))))
     }
 
     #[test]
-    fn one_argument_is_passed_on_whole() {
-        assert_eq!(read(b"#!/bin/sh\necho"), named(b"/bin/sh", None));
-        assert_eq!(read(b"#! \t/bin/sh -e -x \t\n"), named(b"/bin/sh", Some(b"-e -x")));
-        assert_eq!(read(b"#!/bin/sh"), named(b"/bin/sh", None));
-        assert_eq!(read(b"#!/bin/sh\0 x\n"), named(b"/bin/sh", None));
+    fn name_and_one_argument() {
+        assert_eq!(of(b"#!/bin/sh\nexit\n"), script("/bin/sh", None));
+        assert_eq!(of(b"#! \t/usr/bin/env python3 -u \t\n"), script("/usr/bin/env", Some("python3 -u")));
+        assert_eq!(of(b"#!/bin/sh"), script("/bin/sh", None));
+        assert_eq!(of(b"\x7fELF"), Ok(None));
+        assert_eq!(of(b"#"), Ok(None));
     }
 
     #[test]
-    fn a_line_without_a_name_is_refused() {
-        for text in [&b"#!\n"[..], b"#!  \t\n", b"#!", b"#!   ", b"plain"] {
-            assert_eq!(read(text), Err(Errno::ENOEXEC));
+    fn lines_that_name_nothing() {
+        for text in [&b"#!"[..], b"#!\n", b"#!  \t \n/bin/sh\n"] {
+            assert!(matches!(of(text), Err(Errno::ENOEXEC) | Ok(Some(_))), "{text:?}");
         }
+        assert_eq!(of(b"#!\n"), Err(Errno::ENOEXEC));
+        assert_eq!(of(b"#!   \n"), Err(Errno::ENOEXEC));
+        assert_eq!(of(&[b"#!".as_slice(), &[b' '; 300]].concat()), Err(Errno::ENOEXEC));
     }
 
     #[test]
-    fn a_long_line_is_cut_but_not_within_the_name() {
-        let mut long = b"#!/bin/true ".to_vec();
-        long.extend([b'a'; 300]);
-        assert_eq!(read(&long), named(b"/bin/true", Some(&[b'a'; 243])));
-        let mut name = b"#!".to_vec();
-        name.extend([b'a'; 300]);
-        assert_eq!(read(&name), Err(Errno::ENOEXEC));
-        let mut blank = b"#!".to_vec();
-        blank.extend([b' '; 300]);
-        assert_eq!(read(&blank), Err(Errno::ENOEXEC));
+    fn long_lines_are_cut_behind_the_name_only() {
+        let name = [b"#!/".as_slice(), &[b'a'; 300]].concat();
+        assert_eq!(of(&name), Err(Errno::ENOEXEC));
+        let argument = [b"#!/bin/sh ".as_slice(), &[b'a'; 300]].concat();
+        let kept = "a".repeat(LINE - 1 - 10);
+        assert_eq!(of(&argument), script("/bin/sh", Some(&kept)));
     }
 
     proptest::proptest! {
         #[test]
-        fn no_bytes_make_it_panic(text in proptest::collection::vec(0_u8..40, 0..300)) {
-            let mut all = b"#!".to_vec();
-            all.extend(text);
-            let _ = line(&all);
+        fn any_bytes_are_read(bytes in proptest::collection::vec(
+            proptest::prop_oneof![proptest::prelude::any::<u8>(), proptest::sample::select(b" \t\n\0/".to_vec())],
+            LINE - 2,
+        )) {
+            let _ = of(&[b"#!".as_slice(), &bytes].concat());
         }
     }
 }

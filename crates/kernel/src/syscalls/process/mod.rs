@@ -4,6 +4,7 @@ mod clone;
 mod exit;
 pub(crate) mod futex;
 mod identity;
+mod policy;
 mod prctl;
 mod scheduling;
 mod system;
@@ -83,6 +84,9 @@ fn system_or_else(cx: &mut Context<'_>, number: usize, args: &Arguments) -> Opti
         nr::MEMBARRIER => system::membarrier(cx, args),
         nr::RSEQ => Err(Errno::ENOSYS.because("restartable sequences are not supported yet")),
         nr::WAIT4 | nr::WAITID => Err(Errno::ECHILD.because("the process has no children")),
+        nr::MBIND => policy::mbind(cx, args),
+        nr::SET_MEMPOLICY => policy::set_mempolicy(cx, args),
+        nr::GET_MEMPOLICY => policy::get_mempolicy(cx, args),
         nr::PRCTL => prctl::prctl(cx, args),
         nr::PERSONALITY => prctl::personality(cx, args),
         nr::SCHED_GETAFFINITY => scheduling::sched_getaffinity(cx, args),

@@ -42,6 +42,28 @@ pub struct Head {
     pub strings: u16,
 }
 
+impl Head {
+    /// As it stands in the stream.
+    pub fn to_bytes(&self) -> [u8; 88] {
+        let mut bytes = [0; 88];
+        let mut at = 0;
+        let mut put = |field: &[u8]| {
+            bytes[at..at + field.len()].copy_from_slice(field);
+            at += field.len();
+        };
+        [self.total_len, self.pid, self.tid, self.nr].iter().for_each(|f| put(&f.to_le_bytes()));
+        put(&self.t_ns.to_le_bytes());
+        put(&self.result.to_le_bytes());
+        self.args.iter().for_each(|arg| put(&arg.to_le_bytes()));
+        put(&self.duration_ns.to_le_bytes());
+        put(&self.why_len.to_le_bytes());
+        put(&self.strings.to_le_bytes());
+        bytes
+    }
+}
+
+const _: () = assert!(size_of::<Head>() == 88);
+
 /// Records that are no system call.
 pub mod nr {
     /// A crash, of a program or of the LibOS: `args[0]` signal (0: the LibOS itself), `args[1]` its

@@ -228,6 +228,14 @@ pub struct UserBuffers {
     faulted: bool,
 }
 
+/// A place in [`UserBuffers`].
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    index: usize,
+    offset: usize,
+    left: usize,
+}
+
 impl UserBuffers {
     fn new(space: Arc<Space>, ranges: &[UserRange]) -> Self {
         let left = ranges.iter().map(|range| range.len).sum();
@@ -237,6 +245,18 @@ impl UserBuffers {
     /// Whether an address could not be accessed: EFAULT when nothing was transferred.
     pub fn faulted(&self) -> bool {
         self.faulted
+    }
+
+    /// Where it stands, for [`UserBuffers::rewind`].
+    pub fn mark(&self) -> Mark {
+        Mark { index: self.index, offset: self.offset, left: self.left }
+    }
+
+    /// Goes back to where it stood: what was used since is used once more.
+    pub fn rewind(&mut self, to: Mark) {
+        self.index = to.index;
+        self.offset = to.offset;
+        self.left = to.left;
     }
 
     /// Runs `copy(address, done, len)` over the buffers for at most `len` bytes.
@@ -306,6 +326,10 @@ impl Source for UserBuffers {
         self.transfer(len, |address, done, part| {
             user::copy_in_frames(address, extent, at + done, part)
         })
+    }
+
+    fn skip_all(&mut self) -> usize {
+        core::mem::take(&mut self.left)
     }
 }
 

@@ -5,16 +5,15 @@
 //! where everything lies, follows from the image's own address.
 
 use alloc::vec::Vec;
-use core::fmt::Write;
 use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use abi::host::{ExitKind, HostCall, mailbox};
 use abi::layout::{self, Layout};
-use abi::plan::{Boot, CONFIG_MAGIC, Config, VERSION, flag};
+use abi::plan::{Boot, CONFIG_MAGIC, Config, VERSION, flag, wanted};
 use abi::trap::Trap;
 
-use crate::{arena, budget, carrier, clock, cpu, gate, heap, io, random, user, vcpu};
+use crate::{arena, budget, carrier, clock, cpu, crash, gate, heap, io, random, user, vcpu};
 
 /// The most bytes of a boot blob.
 const BLOB_MAX: u64 = 64 << 20;
@@ -66,56 +65,24 @@ pub fn message(text: &str) {
 
 /// Ends the enclave because the LibOS can't go on.
 pub fn fail(arguments: core::fmt::Arguments<'_>) -> ! {
-    let mut line = Line::new();
-    let _ = writeln!(line, "adyton: the LibOS stopped: {arguments}");
-    message(line.text());
+    crash::report(arguments, &crash::here());
     exit(ExitKind::Failed, 125)
 }
 
 /// Ends the enclave after a trap in the LibOS itself.
 pub(crate) fn die_in_trap(trap: &Trap) -> ! {
-    let image = image();
-    fail(format_args!(
+    let arguments = format_args!(
         "trap kind {} vector {} error {:#x} at {:#x} (image {:+#x}), address {:#x}, rsp {:#x}",
         trap.kind,
         trap.vector,
         trap.error,
         trap.registers.rip,
-        trap.registers.rip.wrapping_sub(image.start),
+        trap.registers.rip.wrapping_sub(image().start),
         trap.address,
         trap.registers.rsp,
-    ))
-}
-
-/// A line on the stack: the way to the end must not allocate.
-struct Line {
-    bytes: [u8; 1024],
-    len: usize,
-}
-
-impl Line {
-    fn new() -> Self {
-        Self { bytes: [0; 1024], len: 0 }
-    }
-
-    fn text(&self) -> &str {
-        core::str::from_utf8(&self.bytes[..self.len]).unwrap_or("adyton: the LibOS stopped\n")
-    }
-}
-
-impl Write for Line {
-    fn write_str(&mut self, text: &str) -> core::fmt::Result {
-        for character in text.chars() {
-            let mut buffer = [0; 4];
-            let encoded = character.encode_utf8(&mut buffer).as_bytes();
-            let Some(room) = self.bytes.get_mut(self.len..self.len + encoded.len()) else {
-                return Ok(());
-            };
-            room.copy_from_slice(encoded);
-            self.len += encoded.len();
-        }
-        Ok(())
-    }
+    );
+    crash::report(arguments, &trap.registers);
+    exit(ExitKind::Failed, 125)
 }
 
 /// Sets the LibOS up; called by the first vCPU only, on its own stack.
@@ -155,6 +122,7 @@ pub unsafe fn start(boot: *const Boot) -> Start {
     if config.magic != CONFIG_MAGIC || config.version != VERSION || config.address_space != size {
         fail(format_args!("the measured configuration does not fit this image"));
     }
+    crash::init(config.flags & abi::plan::config::DEBUG != 0 && boot.wanted & wanted::TRACE != 0);
     if boot.vcpus == 0 || boot.vcpus > config.max_vcpus {
         fail(format_args!("{} vCPUs asked, {} measured", boot.vcpus, config.max_vcpus));
     }

@@ -14,6 +14,12 @@
 //! With the feature `hosted` it runs on an ordinary Linux process, for the tests of the crates above.
 #![cfg_attr(not(any(test, feature = "hosted")), no_std)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_ptr_alignment,
+    reason = "addresses are u64 and usize by turns, which is the same on the only architecture; plain \
+              moves need no alignment on it"
+)]
 
 // Without an enclave around it, the parts that enter and leave one have no callers.
 #![cfg_attr(any(test, feature = "hosted"), allow(unused))]
@@ -27,6 +33,7 @@ pub mod carrier;
 pub mod clock;
 pub mod context;
 pub mod cpu;
+mod crash;
 mod extended;
 pub mod gate;
 pub mod heap;

@@ -60,6 +60,19 @@ pub trait Source {
     fn take(&mut self, out: &mut [u8]) -> usize;
     /// The same into frames.
     fn take_frames(&mut self, extent: &Extent, at: usize, len: usize) -> usize;
+    /// Passes over everything that is left; how many bytes. User memory need not be there for that.
+    fn skip_all(&mut self) -> usize {
+        let mut skipped = 0;
+        let mut chunk = [0; 512];
+        loop {
+            let wanted = self.left().min(chunk.len());
+            let taken = self.take(&mut chunk[..wanted]);
+            skipped += taken;
+            if taken == 0 {
+                return skipped;
+            }
+        }
+    }
 }
 
 /// Sets the end of the user region; once, at start.

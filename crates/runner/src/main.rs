@@ -8,6 +8,14 @@
 //! its start uses raw system calls ([`sys`]), no libc, no locks of libc, no thread-local storage, and
 //! leaves the vector registers alone.
 
+#![expect(
+    clippy::cast_sign_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::many_single_char_names,
+    reason = "arguments and results of system calls are words, whatever type they have elsewhere"
+)]
+
 mod attendant;
 mod handles;
 mod host;

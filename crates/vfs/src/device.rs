@@ -124,7 +124,7 @@ impl Object for Device {
         let position = offset.unwrap_or(0);
         match self.kind {
             // As on Linux the bytes aren't even looked at: a bad address is no error.
-            Kind::Null | Kind::Zero | Kind::Tty => Ok((source.left(), position)),
+            Kind::Null | Kind::Zero | Kind::Tty => Ok((source.skip_all(), position)),
             Kind::Full => {
                 Err(Errno::ENOSPC.because("the device for trying out a full disk").into())
             }
@@ -133,6 +133,10 @@ impl Object for Device {
     }
 
     fn seekable(&self) -> bool {
+        true
+    }
+
+    fn ignores_seeks(&self) -> bool {
         true
     }
 

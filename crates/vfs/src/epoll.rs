@@ -288,6 +288,10 @@ impl Registered {
 }
 
 impl Object for Epoll {
+    fn ignores_seeks(&self) -> bool {
+        true
+    }
+
     fn stat(&self) -> Result<Stat> {
         Ok(self.identity.other())
     }

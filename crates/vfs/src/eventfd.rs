@@ -81,15 +81,11 @@ impl Object for EventFd {
         _offset: Option<u64>,
         source: &mut dyn Source,
     ) -> Attempt<(usize, u64)> {
-        if source.left() < WORD {
+        if source.left() != WORD {
             return Err(Errno::EINVAL.because("an eventfd is written in 8 bytes").into());
         }
         let mut bytes = [0; WORD];
         let mut count = self.count.lock();
-        // With no room for anything the source is left as it is, for the next attempt.
-        if *count == u64::MAX - 1 {
-            return Err(Stop::WouldBlock);
-        }
         if source.take(&mut bytes) < WORD {
             return Ok((0, 0));
         }
@@ -98,12 +94,16 @@ impl Object for EventFd {
             return Err(Errno::EINVAL.because("the largest number can't be added").into());
         }
         if added > u64::MAX - 1 - *count {
-            return Err(Errno::EAGAIN.because("the sum would exceed the largest count").into());
+            return Err(Stop::WouldBlock);
         }
         *count += added;
         drop(count);
         self.queue.wake_all();
         Ok((WORD, 0))
+    }
+
+    fn ignores_seeks(&self) -> bool {
+        true
     }
 
     fn stat(&self) -> Result<Stat> {

@@ -5,7 +5,7 @@
 //! ([`object::Stop`]); who calls decides whether to wait.
 //!
 //! - [`object`]: what can be opened, and [`object::OpenFile`], the open file description.
-//! - [`descriptor`]: the table of descriptors; [`lock`]: advisory locks; [`credentials`]: who asks.
+//! - [`descriptor`]: the table of descriptors; [`lock`], [`seal`]: locks and seals on files; [`credentials`]: who asks.
 //! - [`node`], [`dentry`], [`mount`]: inodes, their names, the tree of mounts.
 //! - [`path`], [`names`], [`opening`]: the walk over names; making, moving, removing and opening them.
 //! - file systems: [`tree`] (memory, over an optional lower layer), [`host`] (the host's files).
@@ -27,15 +27,16 @@ pub mod descriptor;
 pub mod device;
 pub mod epoll;
 pub mod eventfd;
+pub mod host;
 pub mod lock;
 pub mod mount;
 pub mod names;
 pub mod node;
-pub mod host;
 pub mod object;
 pub mod opening;
 pub mod path;
 pub mod pipe;
+pub mod seal;
 pub mod socketpair;
 pub mod stream;
 #[cfg(test)]

@@ -68,7 +68,7 @@ pub async fn link(target: &Place, start: Start<'_>, path: &[u8]) -> Result<()> {
     if target.node().kind() == Kind::Directory {
         return Err(Errno::EPERM.because("a directory has one name only"));
     }
-    if target.node().stat()?.links == 0 {
+    if !target.node().may_be_linked() {
         return Err(Errno::ENOENT.because("the file's last name was removed"));
     }
     parent.node().link(&parent.dentry, name, &target.dentry).finished().await

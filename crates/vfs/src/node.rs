@@ -250,6 +250,13 @@ pub trait Node: Object {
         Errno::EPERM.into()
     }
 
+    /// Makes a regular file without a name, seen from this directory (`O_TMPFILE`); `linkable`: it may
+    /// be given a name later.
+    fn create_unnamed(&self, here: &Arc<Dentry>, new: New<'_>, linkable: bool) -> Result<Arc<Dentry>> {
+        let _ = (here, new, linkable);
+        Err(Errno::EOPNOTSUPP.because("the file system makes no files without names"))
+    }
+
     /// Gives `target`, of the same file system, one more name.
     fn link<'a>(
         &'a self,
@@ -278,6 +285,11 @@ pub trait Node: Object {
     ) -> Answer<'a, ()> {
         let _ = (here, child, to, name, existing);
         Errno::EPERM.into()
+    }
+
+    /// Whether it may get one more name: it has one, or was made to get one later.
+    fn may_be_linked(&self) -> bool {
+        true
     }
 
     /// Where a symbolic link leads.

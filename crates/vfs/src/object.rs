@@ -170,7 +170,8 @@ pub trait Object: Any + Send + Sync {
     }
 
     /// Writes at `offset` (`None`: at the end, `O_APPEND`), or to the stream. Gives the number of bytes and the position
-    /// behind them.
+    /// behind them. Where it would block with nothing written, what was taken from the source comes
+    /// again at the next attempt.
     fn write(&self, open: &OpenFile, offset: Option<u64>, source: &mut dyn Source) -> Attempt<(usize, u64)> {
         let _ = (open, offset, source);
         Err(Errno::EINVAL.because("the object can't be written").into())
@@ -178,6 +179,11 @@ pub trait Object: Any + Send + Sync {
 
     /// Whether it has positions (`lseek`, `pread`): ESPIPE otherwise.
     fn seekable(&self) -> bool {
+        false
+    }
+
+    /// Whether lseek(2) succeeds and changes nothing, as for most devices and event objects.
+    fn ignores_seeks(&self) -> bool {
         false
     }
 
@@ -244,6 +250,11 @@ pub trait Object: Any + Send + Sync {
     /// What must be awaited before a write or truncation is acknowledged: carrying it to the host.
     /// `None`: nothing.
     fn settle(&self) -> Option<Waiting<'_, Result<()>>> {
+        None
+    }
+
+    /// Its seals, for files that can have some.
+    fn seals(&self) -> Option<&crate::seal::Seals> {
         None
     }
 

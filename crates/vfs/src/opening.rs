@@ -3,13 +3,15 @@
 //! Source: open(2), openat2(2).
 
 use alloc::sync::Arc;
+use core::future::Future;
 
 use abi::Errno;
 use abi::errno::Result;
 
 use crate::credentials::{Access, Credentials};
 use crate::mount::{Flags, Place};
-use crate::names;
+use crate::pipe;
+use crate::{names, path};
 use crate::node::{Kind, New, Node, Opened};
 use crate::object::{Object, OpenFile, Status, Stop};
 use crate::path::{Last, LastName, Name, Start, Walk};
@@ -52,10 +54,10 @@ pub struct Request {
 ///
 /// # Errors
 /// Those of open(2): ENOENT, EEXIST, EISDIR, ENOTDIR, EACCES, ELOOP, EROFS, EPERM, ETXTBSY, ENXIO,
-/// EOPNOTSUPP for `O_TMPFILE`, and those of the walk.
+/// EOPNOTSUPP, and those of the walk.
 pub async fn open(start: Start<'_>, path: &[u8], request: Request) -> Result<Arc<OpenFile>> {
     if request.how.contains(How::TEMPORARY) {
-        return Err(Errno::EOPNOTSUPP.because("unnamed files (O_TMPFILE) are not supported yet"));
+        return open_unnamed(start, path, request).await;
     }
     if !request.how.contains(How::CREATE) {
         let last =
@@ -97,20 +99,32 @@ pub async fn open(start: Start<'_>, path: &[u8], request: Request) -> Result<Arc
     }
 }
 
+/// Opens a new file without a name.
+async fn open_unnamed(start: Start<'_>, path: &[u8], request: Request) -> Result<Arc<OpenFile>> {
+    let directory = path::resolve(start, path, Last::Follow).await?;
+    if directory.node().kind() != Kind::Directory {
+        return Err(Errno::ENOTDIR.into());
+    }
+    directory.mount.check_writable()?;
+    start.who.check(directory.node().owner(), Access::WRITE | Access::EXECUTE)?;
+    let new = new_file(start.who, request.permissions);
+    let linkable = !request.how.contains(How::EXCLUSIVE);
+    let dentry = directory.node().create_unnamed(&directory.dentry, new, linkable)?;
+    describe(Place { mount: directory.mount, dentry }, request.status).await
+}
+
+fn new_file(who: &Credentials, permissions: u32) -> New<'static> {
+    let (uid, gid) = (who.fsuid, who.fsgid);
+    New { kind: Kind::File, permissions, uid, gid, rdev: 0, target: b"" }
+}
+
 async fn create(
     parent: &Place,
     name: &[u8],
     who: &Credentials,
     request: Request,
 ) -> Result<Arc<OpenFile>> {
-    let new = New {
-        kind: Kind::File,
-        permissions: request.permissions,
-        uid: who.fsuid,
-        gid: who.fsgid,
-        rdev: 0,
-        target: b"",
-    };
+    let new = new_file(who, request.permissions);
     let place = names::make_in(parent, name, who, new).await?;
     // Whoever makes a file may open it in any way, whatever its permissions say.
     describe(place, request.status).await
@@ -198,6 +212,22 @@ async fn describe(place: Place, status: Status) -> Result<Arc<OpenFile>> {
             Ok(OpenFile::new(object, status, Some(place)))
         }
     }
+}
+
+/// The other side of a named pipe that was just opened, unless nobody is to wait for it: open(2) of a
+/// FIFO returns when both sides are open.
+pub fn other_side(open: &OpenFile) -> Option<impl Future<Output = ()> + Send + '_> {
+    let end = open.downcast::<pipe::End>().filter(|end| !open.nonblocking() && !end.has_met())?;
+    Some(async move {
+        let queue = end.pipe().queue(open.status());
+        loop {
+            let listener = queue.listen();
+            if end.has_met() {
+                return;
+            }
+            listener.await;
+        }
+    })
 }
 
 /// Sets the length of an object, contents brought in and carried to the host as needed.

@@ -96,7 +96,7 @@ pub async fn parent(start: Start<'_>, path: &[u8]) -> Result<Leaf> {
 /// The last name of a path, in its directory.
 #[derive(Debug)]
 pub struct Leaf {
-    /// The directory; of [`LastName::Special`] the place itself.
+    /// The directory that the name stands in; of [`LastName::Root`] the place itself.
     pub parent: Place,
     /// The name.
     pub name: LastName,
@@ -234,9 +234,6 @@ impl<'a> Walk<'a> {
             };
             if component.last {
                 self.check_search()?;
-                if name == LastName::DotDot {
-                    self.up()?;
-                }
                 return Ok(Leaf { parent: self.at.clone(), name, slash: component.slash });
             }
             match name {

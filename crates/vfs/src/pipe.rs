@@ -270,6 +270,16 @@ impl End {
         &self.pipe
     }
 
+    /// Whether the other side is open, or was since this one was opened.
+    pub fn has_met(&self) -> bool {
+        let state = self.pipe.state.lock();
+        match self.role {
+            Role::Both => true,
+            Role::Writes => state.readers > 0,
+            Role::Reads => state.writers > 0 || state.writers_ever != self.opened_at,
+        }
+    }
+
     /// Inode number, as in `pipe:[number]`.
     pub fn inode(&self) -> u64 {
         self.pipe.identity.inode()

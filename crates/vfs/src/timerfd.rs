@@ -221,6 +221,10 @@ impl Object for TimerFd {
         Ok(WORD)
     }
 
+    fn ignores_seeks(&self) -> bool {
+        true
+    }
+
     fn stat(&self) -> Result<Stat> {
         Ok(self.identity.other())
     }

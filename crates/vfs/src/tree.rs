@@ -183,7 +183,7 @@ impl Shared {
             Kind::Directory => Arc::new(Directory::new(Arc::clone(self), attributes, parent)),
             Kind::File => Arc::new(File::new(volume, attributes)),
             Kind::Link => Arc::new(Symlink::new(volume, attributes, new.target)),
-            kind => Arc::new(Special { volume, attributes, kind }),
+            kind => Arc::new(Special::new(volume, attributes, kind)),
         }
     }
 
@@ -206,7 +206,7 @@ impl Shared {
             Kind::File if stat.links > 1 => self.adopt_shared(origin, attributes, stat),
             Kind::File => Arc::new(File::lower(volume, attributes, origin, stat.size)),
             Kind::Link => Arc::new(Symlink::lower(volume, attributes, origin, stat.size)),
-            kind => Arc::new(Special { volume, attributes, kind }),
+            kind => Arc::new(Special::new(volume, attributes, kind)),
         })
     }
 

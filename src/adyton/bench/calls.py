@@ -111,10 +111,16 @@ def _rows(program: Program, folder: Path, deadline: sides.Deadline) -> list[Row]
         words = [str(binary), budget, *getattr(program, side)]
         if side == "adyton":
             words = [*sides.command(vcpus=program.vcpus), *words]
-        shown = programs.parse(sides.output(words, folder=folder, cores=cores, timeout=seconds))
-        clocks[side].append(shown.tsc)
+        text, failure = sides.partial_output(words, folder=folder, cores=cores, timeout=seconds)
+        # What came before a failure counts; the line that a kill cut short does not.
+        shown = programs.parse(text[: text.rfind("\n") + 1])
+        if shown.tsc:
+            clocks[side].append(shown.tsc)
         for name, samples in found.items():
-            samples.add(side, shown.values[name])
+            if name in shown.values:
+                samples.add(side, shown.values[name])
+        if failure:
+            raise AdytonError(failure)
 
     error = sides.take_turns(deadline, run) or _clock_error(clocks)
     rows = []

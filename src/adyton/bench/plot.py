@@ -73,6 +73,7 @@ def _bars(axes: Axes, rows: Sequence[Row]) -> None:
             ha="left" if ratio >= 1 else "right",
             va="center",
             fontsize=8,
+            bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"},
         )
     axes.set_xlim(min(0.5, *ratios) / 2, max(2.0, *ratios) * 2)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}x")

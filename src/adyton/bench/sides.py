@@ -19,7 +19,7 @@ import adyton
 from adyton.errors import AdytonError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from adyton.bench.rows import Side
 
@@ -91,15 +91,31 @@ def output(
     folder: Path,
     cores: Cores | None = None,
     timeout: float = _RUN_MAX,
-    environ: Mapping[str, str] | None = None,
 ) -> str:
-    """Run a command on some cores and return what it printed, stdout and stderr apart.
+    """Run a command on some cores and return what it printed to stdout.
 
     Raises:
-        AdytonError: Its exit code is not 0, or it took too long and was killed.
+        AdytonError: As `partial_output` says it.
+    """
+    shown, error = partial_output(words, folder=folder, cores=cores, timeout=timeout)
+    if error:
+        raise AdytonError(error)
+    return shown
+
+
+def partial_output(
+    words: Sequence[str],
+    *,
+    folder: Path,
+    cores: Cores | None = None,
+    timeout: float = _RUN_MAX,
+) -> tuple[str, str]:
+    """Run a command on some cores; return what it printed to stdout, and why it failed, or "".
+
+    It failed when its exit code is not 0, or when it took too long and was killed.
     """
     if timeout <= 0:
-        raise AdytonError("no time was left")
+        return "", "no time was left"
     before = os.sched_getaffinity(0)
     if cores is not None:
         os.sched_setaffinity(0, cores.allowed())
@@ -112,7 +128,7 @@ def output(
             text=True,
             errors="replace",
             cwd=folder,
-            env=dict(environment() if environ is None else environ),
+            env=environment(),
         )
     finally:
         os.sched_setaffinity(0, before)
@@ -121,15 +137,15 @@ def output(
             shown, said = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.communicate()
-            raise AdytonError(f"took more than {timeout:.0f} s: {shlex.join(words)}") from None
+            shown, _ = process.communicate()
+            return shown, f"took more than {timeout:.0f} s: {shlex.join(words)}"
         except BaseException:
             process.kill()
             raise
-    if process.returncode:
-        last = said.strip().splitlines()[-1:] or ["no message"]
-        raise AdytonError(f"exit code {process.returncode}: {last[0]}")
-    return shown
+    if not process.returncode:
+        return shown, ""
+    last = said.strip().splitlines()[-1:] or ["no message"]
+    return shown, f"exit code {process.returncode}: {last[0]}"
 
 
 def take_turns(deadline: Deadline, run: Callable[[Side, float], None]) -> str:

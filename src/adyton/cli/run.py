@@ -53,11 +53,15 @@ def start(
     request = to_request(scanned, verb=verb)
     _refuse_manifest(scanned)
     stat = _open_output(scanned.text("stat"))
-    trace = _fork_decoder(request, scanned, summary=summary, durations=durations)
-    descriptors = plan.Descriptors(trace=trace, stat=stat)
-    memfd = write_plan(request, descriptors)
-    keep = [descriptor for descriptor in (trace, stat) if descriptor is not None]
-    runner.execute(memfd, keep, range_size=plan.QUICK_ADDRESS_SPACE)
+    request.decoder = decoder.command(
+        summary=summary,
+        durations=durations,
+        crashes_only=request.trace is None,
+        output=_emptied(scanned.text("trace_output")),
+        volumes=[(volume.host, volume.guest) for volume in request.volumes],
+    )
+    memfd = write_plan(request, plan.Descriptors(stat=stat))
+    runner.execute(memfd, [] if stat is None else [stat], range_size=plan.QUICK_ADDRESS_SPACE)
 
 
 def to_request(scanned: Scanned, *, verb: str = "run") -> Request:
@@ -192,24 +196,10 @@ def _filter(text: str | None) -> str | None:
     return trace.expand_filter(text)
 
 
-def _fork_decoder(request: Request, scanned: Scanned, *, summary: bool, durations: bool) -> int:
-    """Fork what decodes the trace and a crash report: quick mode is always debug."""
-    output = _open_output(scanned.text("trace_output"))
-
-    def decode(source: int) -> None:
-        # Nothing is imported before the first record is there: most runs have none.
-        if decoder.wait(source):
-            from adyton.observe import trace
-
-            trace.decode(
-                source,
-                2 if output is None else output,
-                summary=summary,
-                durations=durations,
-                crashes_only=request.trace is None,
-            )
-
-    sink = decoder.fork(decode)
-    if output is not None:
-        os.close(output)
-    return sink
+def _emptied(name: str | None) -> str | None:
+    """Make or empty the file that the trace goes to, here, where a failure can be told."""
+    descriptor = None if name is None else _open_output(name)
+    if descriptor is None or name == "-":
+        return None
+    os.close(descriptor)
+    return name

@@ -1,59 +1,54 @@
-"""A process of its own that turns the LibOS's trace records into text.
+"""The command that turns the LibOS's trace records into text.
 
-After the exec no Python is left to decode, so it is forked before. It leaves when the last holder
-of the other end is gone.
+After the exec no Python is left to decode. The runner starts this command at the first record, so
+that a run without a trace and without a crash pays nothing for it but the words in the plan.
 """
 
 from __future__ import annotations
 
-import _signal
 import os
 import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterable
 
-_IGNORED = (_signal.SIGINT, _signal.SIGQUIT, _signal.SIGTSTP, _signal.SIGTERM, _signal.SIGHUP)
-
-
-def wait(source: int) -> bool:
-    """Wait until the first record is there; False when the pipe ends without one."""
-    import select
-
-    poll = select.poll()
-    poll.register(source, select.POLLIN)
-    return any(events & select.POLLIN for _, events in poll.poll())
+# The interpreter's own idea of where modules are may depend on the caller's folder and environment;
+# the list that this process uses goes along instead.
+_PROGRAM = (
+    "import sys; sys.path[:] = sys.argv[1].split('\\n'); "
+    "from adyton.observe import decode; decode.main(sys.argv[2:])"
+)
 
 
-def fork(decode: Callable[[int], None]) -> int:
-    """Fork a decoder; return the descriptor into which the LibOS's records go (close-on-exec).
+def command(
+    *,
+    summary: bool = False,
+    durations: bool = False,
+    crashes_only: bool = False,
+    output: str | None = None,
+    volumes: Iterable[tuple[str, str]] = (),
+) -> list[str]:
+    """Return its words; the first is the file to execute.
 
     Args:
-        decode: Runs in the new process with the descriptor that records come from, until its end.
+        summary: Count calls and write one table at the end.
+        durations: Append how long each call took.
+        crashes_only: Nobody asked for a trace.
+        output: File that the trace is appended to, stderr unless given.
+        volumes: (host path, path inside) of what is not at the same place.
     """
-    source, sink = os.pipe()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    if os.fork():
-        os.close(source)
-        return sink
-    status = 1
-    try:
-        os.close(sink)
-        # The enclave's streams must not stay open on its account; stderr is where it writes.
-        null = os.open(os.devnull, os.O_RDWR)
-        os.dup2(null, 0)
-        os.dup2(null, 1)
-        # It outlives a Ctrl-C that is meant for the program, and ends with it.
-        for number in _IGNORED:
-            _signal.signal(number, _signal.SIG_IGN)
-        decode(source)
-        status = 0
-    except BrokenPipeError:
-        pass
-    except Exception as error:
-        # A last resort: say what, never unwind into the caller's code.
-        os.write(2, f"adyton: trace: {error}\n".encode())
-    finally:
-        os._exit(status)
+    chosen = (("summary", summary), ("durations", durations), ("crashes", crashes_only))
+    mode = ",".join(name for name, on in chosen if on)
+    paths = [os.path.abspath(path) for path in sys.path if path]
+    words = [sys.executable, "-c", _PROGRAM, "\n".join(paths), mode]
+    words.append(os.path.abspath(output) if output else "")
+    for host, guest in volumes:
+        words += (host, guest)
+    return words
+
+
+def environment() -> list[str]:
+    """Return the `KEY=VALUE` of this process that an interpreter needs to start."""
+    wanted = ("PYTHONHOME", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "PYTHONDONTWRITEBYTECODE")
+    return [f"{key}={os.environ[key]}" for key in wanted if key in os.environ]

@@ -63,7 +63,8 @@ def roots(
         # Too wide a prefix, say a program that lies in /tmp itself, gives that file alone.
         wide = prefix in _WIDE or _within(home, [prefix])
         offered = path if wide else prefix
-        if not _within(offered, found) and os.path.isabs(offered) and offered not in (home, "/"):
+        named = os.path.isabs(offered) and os.path.lexists(offered) and offered not in (home, "/")
+        if named and not _within(offered, found):
             found.append(offered)
     if directory != "/" and not _within(directory, [*found, *_OURS]):
         found.append(directory)

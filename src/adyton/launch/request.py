@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from adyton.errors import ProgramNotExecutable, ProgramNotFound, UsageError
-from adyton.launch import caller, elf, host, install, plan, units
+from adyton.launch import caller, decoder, elf, host, install, plan, units
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,11 +23,13 @@ class Request:
 
     `memory` in bytes and `vcpus` only lower what is measured; None takes the host's. `features` are
     `plan` flags. `trace` is a filter of call names, "" for all, None for no trace. `identity` is
-    (uid, gid), None for the caller's.
+    (uid, gid), None for the caller's. `decoder` is the command that turns records into text, empty
+    for none; see `launch.decoder`.
     """
 
     __slots__ = (
         "arguments",
+        "decoder",
         "directory",
         "environment",
         "exit_cost",
@@ -54,6 +56,7 @@ class Request:
         exit_cost: int = 0,
         features: int = 0,
         trace: str | None = None,
+        decoder: Sequence[str] = (),
     ) -> None:
         """Take the values and check those that can be checked alone."""
         if not arguments:
@@ -69,6 +72,7 @@ class Request:
         self.exit_cost = exit_cost
         self.features = features
         self.trace = trace
+        self.decoder = list(decoder)
         self._check()
 
     def _check(self) -> None:
@@ -134,6 +138,10 @@ def _boot(request: Request) -> bytes:
         boot.add(plan.TRACE, encode(request.trace))
     for limit in caller.limits():
         boot.add_limit(*limit)
+    for word in request.decoder:
+        boot.add(plan.DECODER, encode(word))
+    for assignment in decoder.environment() if request.decoder else ():
+        boot.add(plan.DECODER_ENVIRONMENT, encode(assignment))
     if request.name:
         boot.add(plan.NAME, encode(request.name))
     return boot.blob()

@@ -23,7 +23,10 @@ CRASH, SIGNAL, GONE, MISSING, LOST = (
 )
 RESULT = 255
 STRING, BYTES, CUT = 0, 1, 128
-RECORD_MAX = 16 << 10
+RECORD_MAX = 128 << 10
+
+# What a content of a crash record is: `abi::trace::crash`.
+LINE, REGISTERS, MAPS, MEMORY, PROGRAM = 0, 1, 2, 3, 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,10 @@
-"""Puts names to the addresses of a crash report.
+"""Puts names to addresses: function, file and line.
 
-`{0x1234}` is an address in the enclave image, looked up in its unstripped twin; `{/path+0x1234}`
-one in a file that the program had mapped, looked up in the host's file of that path. An address
-without a name stays as it is.
+Lines need pyelftools; without it, or without debug information, there is the function alone.
 """
 
 from __future__ import annotations
 
-import bisect
 import functools
 import os
 import re
@@ -16,109 +13,117 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-from adyton.launch import install
+    from adyton.observe import elf
 
-_PLACE = re.compile(r"\{(?:(/[^{}]*)\+)?(0x[0-9a-fA-F]+)\}")
-
-
-def resolve(line: str) -> str:
-    """Replace each place in a line of a crash report by its symbol."""
-    return _PLACE.sub(_replace, line)
+# Units of a larger file are not searched for a line: the person waits for the report.
+_DEBUG_MAX = 256 << 20
+_UNITS_MAX = 20_000
 
 
-def _replace(match: re.Match[str]) -> str:
-    path, address = match.group(1), int(match.group(2), 16)
-    if path is None:
-        twin = install.twin()
-        return f"{address:#x} {_describe(twin, address)}".rstrip() if twin else f"{address:#x}"
-    name = _describe(path, address, in_file=True)
-    return f"{path}+{address:#x} {name}".rstrip()
+def describe(file: elf.File, path: str, address: int) -> str:
+    """Return `function+0x12 (file:line)`, as far as known; empty when nothing is.
 
-
-def _describe(path: str, address: int, *, in_file: bool = False) -> str:
+    Args:
+        file: The file that holds the code.
+        path: Where it lies on the host.
+        address: As the file's symbols have it.
+    """
     try:
-        table = _table(path)
-        if in_file:
-            address = table.from_offset(address)
-        return table.describe(address)
+        found = file.function(address)
+        line = _line(path, address)
     except Exception:
-        # A crash report is never lost for want of a symbol: pyelftools raises many kinds.
+        # A crash report is never lost for want of a symbol: malformed files raise many kinds.
         return ""
+    name = f"{demangle(found[0])}+{found[1]:#x}" if found else "?" if line else ""
+    return f"{name} ({line})" if line else name
 
 
-class Table:
-    """Symbols and lines of an ELF file."""
-
-    def __init__(self, path: str) -> None:
-        """Read the file's symbol tables."""
-        from elftools.elf.elffile import ELFFile
-
-        with open(path, "rb") as file:
-            elf = ELFFile(file)
-            self._loads = [
-                (segment["p_offset"], segment["p_filesz"], segment["p_vaddr"])
-                for segment in elf.iter_segments("PT_LOAD")
-            ]
-            self._symbols = sorted(_functions(elf))
-            self._starts = [start for start, _, _ in self._symbols]
-            self._lines = _lines(elf)
-            self._line_starts = [start for start, _, _, _ in self._lines]
-
-    def from_offset(self, offset: int) -> int:
-        """Turn an offset in the file into an address as the symbols have it."""
-        for start, length, address in self._loads:
-            if start <= offset < start + length:
-                return int(address + offset - start)
-        return offset
-
-    def describe(self, address: int) -> str:
-        """Return `function+0x12 (file:line)`, as far as known."""
-        at = bisect.bisect_right(self._starts, address) - 1
-        if at < 0:
-            return ""
-        start, size, name = self._symbols[at]
-        if size and address >= start + size:
-            return ""
-        return f"{demangle(name)}+{address - start:#x}" + self._line(address)
-
-    def _line(self, address: int) -> str:
-        at = bisect.bisect_right(self._line_starts, address) - 1
-        if at < 0:
-            return ""
-        _, end, file, line = self._lines[at]
-        return f" ({file}:{line})" if address < end else ""
+def _line(path: str, address: int) -> str:
+    lines = _lines_of(path)
+    return "" if lines is None else lines.at(address)
 
 
 @functools.lru_cache(maxsize=16)
-def _table(path: str) -> Table:
-    return Table(path)
+def _lines_of(path: str) -> _Lines | None:
+    try:
+        from elftools.elf.elffile import ELFFile
+    except ImportError:
+        return None
+    # Kept open: units are read when they are asked for.
+    file = open(path, "rb")  # noqa: SIM115
+    image = ELFFile(file)
+    section = image.get_section_by_name(".debug_line") or image.get_section_by_name(".zdebug_line")
+    if section is None or os.fstat(file.fileno()).st_size > _DEBUG_MAX:
+        file.close()
+        return None
+    return _Lines(image.get_dwarf_info())
 
 
-def _functions(elf: Any) -> Iterator[tuple[int, int, str]]:  # noqa: ANN401 - pyelftools has no types
-    for name in (".symtab", ".dynsym"):
-        section = elf.get_section_by_name(name)
-        if section is not None:
-            for symbol in section.iter_symbols():
-                kind = symbol["st_info"]["type"]
-                named = kind == "STT_FUNC" or (
-                    # Hand-written entries have no type; tables for unwinding have none either.
-                    kind == "STT_NOTYPE" and not symbol.name.startswith("GCC_except_table")
-                )
-                if symbol["st_value"] and named:
-                    yield symbol["st_value"], symbol["st_size"], symbol.name
-            return
+class _Lines:
+    """The line tables of a file, unit by unit."""
 
+    def __init__(self, dwarf: Any) -> None:  # noqa: ANN401 - pyelftools has no types
+        self._dwarf = dwarf
+        self._aranges = dwarf.get_aranges()
+        self._units: list[tuple[Any, list[tuple[int, int]]]] | None = None
 
-def _lines(elf: Any) -> list[tuple[int, int, str, int]]:  # noqa: ANN401 - pyelftools has no types
-    """List (start, end, file, line), by start."""
-    if not elf.has_dwarf_info():
-        return []
-    dwarf = elf.get_dwarf_info()
-    rows: list[tuple[int, int, str, int]] = []
-    for unit in dwarf.iter_CUs():
-        program = dwarf.line_program_for_CU(unit)
+    def at(self, address: int) -> str:
+        """Return `file:line` of an address, empty when unknown."""
+        for unit in self._candidates(address):
+            for start, end, file, line in self._rows(unit):
+                if start <= address < end:
+                    return f"{file}:{line}"
+        return ""
+
+    def _candidates(self, address: int) -> Iterator[Any]:
+        if self._aranges is not None:
+            offset = self._aranges.cu_offset_at_addr(address)
+            if offset is not None:
+                yield self._dwarf.get_CU_at(offset)
+                return
+        if self._units is None:
+            self._units = list(self._by_ranges())
+        for unit, ranges in self._units:
+            if any(start <= address < end for start, end in ranges):
+                yield unit
+
+    def _by_ranges(self) -> Iterator[tuple[Any, list[tuple[int, int]]]]:
+        from elftools.dwarf.ranges import BaseAddressEntry
+
+        lists = self._dwarf.range_lists()
+        for count, unit in enumerate(self._dwarf.iter_CUs()):
+            if count > _UNITS_MAX:
+                return
+            top = unit.get_top_DIE()
+            low, high = top.attributes.get("DW_AT_low_pc"), top.attributes.get("DW_AT_high_pc")
+            base = low.value if low else 0
+            found = []
+            if low and high:
+                end = high.value if high.form == "DW_FORM_addr" else base + high.value
+                found.append((base, end))
+            elif "DW_AT_ranges" in top.attributes and lists is not None:
+                entries = lists.get_range_list_at_offset(top.attributes["DW_AT_ranges"].value, unit)
+                for entry in entries:
+                    if isinstance(entry, BaseAddressEntry):
+                        base = entry.base_address
+                        continue
+                    shift = 0 if getattr(entry, "is_absolute", False) else base
+                    found.append((entry.begin_offset + shift, entry.end_offset + shift))
+            yield unit, found
+
+    @functools.cached_property
+    def _cache(self) -> dict[int, list[tuple[int, int, str, int]]]:
+        return {}
+
+    def _rows(self, unit: Any) -> list[tuple[int, int, str, int]]:  # noqa: ANN401 - as above
+        if unit.cu_offset not in self._cache:
+            self._cache[unit.cu_offset] = list(self._decoded(unit))
+        return self._cache[unit.cu_offset]
+
+    def _decoded(self, unit: Any) -> Iterator[tuple[int, int, str, int]]:  # noqa: ANN401 - as above
+        program = self._dwarf.line_program_for_CU(unit)
         if program is None:
-            continue
+            return
         files = program["file_entry"]
         base = 0 if program["version"] >= 5 else 1
         previous: Any = None
@@ -130,9 +135,8 @@ def _lines(elf: Any) -> list[tuple[int, int, str, int]]:  # noqa: ANN401 - pyelf
                 index = previous.file - base
                 if 0 <= index < len(files):
                     name = os.path.basename(files[index].name.decode(errors="replace"))
-                    rows.append((previous.address, state.address, name, previous.line))
+                    yield previous.address, state.address, name, previous.line
             previous = None if state.end_sequence else state
-    return sorted(rows)
 
 
 _LEGACY = re.compile(r"^_ZN(.*)E(?:\.llvm\.\d+)?$")

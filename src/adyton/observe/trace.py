@@ -12,14 +12,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from adyton.errors import TraceMalformed
-from adyton.observe import calls, forms, numbers, records, symbols
+from adyton.observe import calls, crash, forms, numbers, records
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
     from adyton.observe.records import Record
-
-_ALWAYS = (records.CRASH, records.MISSING, records.LOST)
 
 
 def decode(
@@ -29,6 +27,7 @@ def decode(
     summary: bool = False,
     durations: bool = False,
     crashes_only: bool = False,
+    volumes: Sequence[tuple[str, str]] = (),
 ) -> None:
     """Read records to their end and write text.
 
@@ -38,8 +37,9 @@ def decode(
         summary: Count calls and write one table at the end.
         durations: Append how long each call took.
         crashes_only: Nobody asked for a trace; the pipe is there for a crash report.
+        volumes: (host path, path inside) of what is not at the same place.
     """
-    lines = Lines(durations=durations)
+    lines = Lines(durations=durations, volumes=volumes)
     counts = Counts()
     try:
         for record in records.read(source):
@@ -65,18 +65,18 @@ class Lines:
     """Formats records; keeps only whether more than one thread was seen, for the prefix."""
 
     def __init__(
-        self, *, durations: bool = False, symbol: Callable[[str], str] = symbols.resolve
+        self, *, durations: bool = False, volumes: Sequence[tuple[str, str]] = ()
     ) -> None:
-        """Take whether to append durations, and what puts symbols into a crash report's line."""
+        """Take whether to append durations, and (host path, path inside) of each volume."""
         self._durations = durations
-        self._symbol = symbol
+        self._volumes = volumes
         self._first: int | None = None
         self._several = False
 
     def format(self, record: Record) -> str:
         """Write a record as one line or, for a crash, several, each with its newline."""
         if record.number == records.CRASH:
-            return self._crash(record)
+            return crash.report(record, volumes=self._volumes)
         if record.number == records.MISSING:
             return _missing(record)
         if record.number == records.LOST:
@@ -98,10 +98,6 @@ class Lines:
             how = f"killed by {forms.signal_name(second)}" if first else f"exited with {second}"
             return f"+++ {how} +++"
         return call(record) + (f" <{record.duration_ns / 1e9:.6f}>" if self._durations else "")
-
-    def _crash(self, record: Record) -> str:
-        lines = [item.data.decode(errors="replace") for item in record.items]
-        return "".join(f"adyton: {self._symbol(line)}\n" for line in lines)
 
 
 def call(record: Record) -> str:
@@ -128,7 +124,7 @@ def _makes_file(arguments: tuple[int, ...], known: tuple[str, ...]) -> bool:
 
 def _missing(record: Record) -> str:
     name = numbers.NAMES.get(record.arguments[0], f"syscall {record.arguments[0]}")
-    return f"adyton: {name}: {record.why or 'not there yet; the program got ENOSYS'}\n"
+    return f"adyton: {record.why or f'{name} is not supported: ENOSYS'}\n"
 
 
 @dataclass(slots=True)

@@ -63,6 +63,16 @@ def test_a_failure_has_code_and_last_words(tmp_path: Path) -> None:
         sides.output(words, folder=tmp_path)
 
 
+def test_what_came_before_a_failure_is_kept(tmp_path: Path) -> None:
+    words = ["/bin/sh", "-c", "echo one; exit 3"]
+    shown = sides.partial_output(words, folder=tmp_path)
+    assert shown == ("one\n", "exit code 3: no message")
+    words = ["/bin/sh", "-c", "echo one; exec sleep 100"]
+    text, error = sides.partial_output(words, folder=tmp_path, timeout=0.5)
+    assert text == "one\n"
+    assert error.startswith("took more than")
+
+
 def test_a_hang_ends(tmp_path: Path) -> None:
     with pytest.raises(AdytonError, match="took more than"):
         sides.output(["/bin/sleep", "100"], folder=tmp_path, timeout=0.2)

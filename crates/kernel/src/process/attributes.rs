@@ -19,7 +19,7 @@ pub struct Values {
     pub nice: i32,
     /// `SCHED_RESET_ON_FORK`: children start with the defaults.
     pub reset_on_fork: bool,
-    /// ioprio_set(2)'s value.
+    /// `ioprio_set(2)`'s value.
     pub io_priority: u32,
     /// personality(2)'s value.
     pub personality: u32,

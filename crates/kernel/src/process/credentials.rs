@@ -1,10 +1,10 @@
 //! Changing who a process acts as: the rules of set*id and capset.
 //!
-//! Identities are the process's, not each thread's: the C library keeps those of all threads alike anyway
-//! (nptl(7)), and where it repeats a call for each thread, the repetition changes nothing.
+//! Identities are the process's, not each thread's: the C library keeps those of all threads alike
+//! anyway (nptl(7)), and where it repeats a call for each thread, the repetition changes nothing.
 //!
-//! Source: setuid(2), setreuid(2), setresuid(2), setfsuid(2), capabilities(7) "Effect of user ID changes
-//! on capabilities".
+//! Source: setuid(2), setreuid(2), setresuid(2), setfsuid(2), capabilities(7) "Effect of user ID
+//! changes on capabilities".
 
 use alloc::sync::Arc;
 
@@ -62,14 +62,13 @@ pub fn set(old: &Credentials, kind: Kind, id: u32, keep: bool) -> Result<Credent
     if id == UNCHANGED {
         return Err(Errno::EINVAL.because("-1 is no id"));
     }
-    let [real, effective, saved] = ids(old, kind);
+    let [real, _, saved] = ids(old, kind);
     if may_set(old, kind) {
         return Ok(with_ids(old, kind, [id; 3], keep));
     }
     if id == real || id == saved {
         return Ok(with_ids(old, kind, [real, id, saved], keep));
     }
-    let _ = effective;
     Err(refused())
 }
 
@@ -84,7 +83,7 @@ pub fn set_two(old: &Credentials, kind: Kind, new: [u32; 2], keep: bool) -> Resu
     let new_effective = if new[1] == UNCHANGED { effective } else { new[1] };
     let real_admitted = [real, effective].contains(&new_real);
     let effective_admitted = [real, effective, saved].contains(&new_effective);
-    if !privileged && !(real_admitted && effective_admitted) {
+    if !(privileged || real_admitted && effective_admitted) {
         return Err(refused());
     }
     let follows = new[0] != UNCHANGED || (new[1] != UNCHANGED && new_effective != real);
@@ -161,8 +160,13 @@ pub fn set_capabilities(
     Ok(Credentials { effective, permitted, inheritable, ..old.clone() })
 }
 
-/// Sets the ids of a kind; the one for files follows the effective one. `keep`: PR_SET_KEEPCAPS.
-fn with_ids(old: &Credentials, kind: Kind, [real, effective, saved]: Ids, keep: bool) -> Credentials {
+/// Sets the ids of a kind; the one for files follows the effective one. `keep`: `PR_SET_KEEPCAPS`.
+fn with_ids(
+    old: &Credentials,
+    kind: Kind,
+    [real, effective, saved]: Ids,
+    keep: bool,
+) -> Credentials {
     let mut new = old.clone();
     match kind {
         Kind::User => {
@@ -215,18 +219,16 @@ mod tests {
     #[test]
     fn root_lends_itself_out() {
         let root = Credentials::new(0, 0, &[]);
-        let lent = set_three(&root, Kind::User, [UNCHANGED, 7, UNCHANGED], false).expect("root may");
+        let lent =
+            set_three(&root, Kind::User, [UNCHANGED, 7, UNCHANGED], false).expect("root may");
         assert!(lent.effective.is_empty() && lent.permitted == Capabilities::ALL);
-        let back = set_three(&lent, Kind::User, [UNCHANGED, 0, UNCHANGED], false).expect("saved id");
+        let back =
+            set_three(&lent, Kind::User, [UNCHANGED, 0, UNCHANGED], false).expect("saved id");
         assert_eq!(back.effective, Capabilities::ALL);
         let kept = set(&root, Kind::User, 7, true).expect("root may");
         assert!(kept.effective.is_empty() && kept.permitted == Capabilities::ALL);
-        let raised = set_capabilities(
-            &kept,
-            Capabilities::KILL,
-            Capabilities::KILL,
-            Capabilities::empty(),
-        );
+        let raised =
+            set_capabilities(&kept, Capabilities::KILL, Capabilities::KILL, Capabilities::empty());
         assert_eq!(raised.expect("permitted").effective, Capabilities::KILL);
     }
 

@@ -4,12 +4,15 @@
 //! waits looks at the word under the bucket's lock and enters the list under it; who wakes changes
 //! the word first and takes the lock then; so no wake-up falls between look and entry.
 //!
-//! A waiter is one [`Waiter`] of its thread, used again and again, whose `place` says where it stands.
-//! Only who holds the lock of that bucket may change it: that is how a waiter that was requeued, and
-//! gives up, finds the list in which it stands now.
+//! A waiter is one [`Waiter`] of its thread, used again and again, whose `place` says where it
+//! stands. Only who holds the lock of that bucket may change it: that is how a waiter that was
+//! requeued, and gives up, finds the list in which it stands now.
 //!
-//! Source: futex(2), FUTEX_WAIT and following.
+//! Source: futex(2), `FUTEX_WAIT` and following.
 
+mod list;
+mod mixer;
+pub mod priority;
 pub mod robust;
 #[cfg(test)]
 mod tests;
@@ -31,14 +34,15 @@ use smallvec::SmallVec;
 use crate::context;
 use crate::memory::{Key, Space};
 
+use list::{List, Occupant, unpack};
+use mixer::Mixer;
+
 pub(crate) use robust::{leave_robust_list, wake_address};
 
 /// Buckets of the table; a power of two.
 const BUCKETS: usize = 256;
 /// So many are woken per hold of a lock without an allocation.
 const BATCH: usize = 8;
-/// No entry.
-const NONE: u32 = u32::MAX;
 
 /// [`Waiter::place`]: stands nowhere and was not woken.
 const IDLE: u64 = u64::MAX;
@@ -56,29 +60,7 @@ struct Bucket {
     list: Mutex<List>,
 }
 
-/// A doubly linked list within a table, so that each entry can leave in one step.
-struct List {
-    entries: Vec<Entry>,
-    unused: u32,
-    head: u32,
-    tail: u32,
-}
-
-struct Entry {
-    previous: u32,
-    next: u32,
-    /// `None` in an unused entry.
-    occupant: Option<Occupant>,
-}
-
-struct Occupant {
-    key: Key,
-    bitset: u32,
-    waiter: Arc<Waiter>,
-    waker: Waker,
-}
-
-/// Where a thread stands in the table. One for each thread, and one for each word of futex_waitv.
+/// Where a thread stands in the table. One for each thread, and one for each word of `futex_waitv`.
 #[derive(Debug)]
 pub struct Waiter {
     /// Bucket in the upper half and entry in the lower, [`IDLE`] or [`WOKEN`].
@@ -123,7 +105,7 @@ impl Futexes {
     }
 
     fn bucket_of(key: &Key) -> usize {
-        let mut mixer = Mixer(0);
+        let mut mixer = Mixer::new();
         key.hash(&mut mixer);
         usize::try_from(mixer.finish() >> 56).unwrap_or(0) % BUCKETS
     }
@@ -137,7 +119,7 @@ impl Futexes {
         expected: u32,
         bitset: u32,
     ) -> Wait<'a> {
-        Wait { futexes: self, waiter, key, word, expected, bitset, begun: false }
+        Wait { futexes: self, waiter, key, word, expected, bitset, owner: 0, begun: false }
     }
 
     /// Wakes waiters, the longest waiting first; gives how many.
@@ -182,8 +164,8 @@ impl Futexes {
         Ok((woken, moved_count))
     }
 
-    /// Changes a word and wakes waiters on two, as FUTEX_WAKE_OP does; `change` runs under both locks
-    /// and says whether the second wake-up happens.
+    /// Changes a word and wakes waiters on two, as `FUTEX_WAKE_OP` does; `change` runs under both
+    /// locks and says whether the second wake-up happens.
     ///
     /// # Errors
     /// What `change` gives; nothing was woken then.
@@ -206,6 +188,35 @@ impl Futexes {
         let woken = wakers.len();
         wakers.into_iter().for_each(Waker::wake);
         Ok(woken)
+    }
+
+    /// Gives a lock to the waiter that is to own it next: `change` writes the word, and is told
+    /// whose it is (0: nobody waits) and whether others go on waiting. True when there was one.
+    ///
+    /// # Errors
+    /// What `change` gives; nobody was woken then.
+    pub fn hand_over<E>(
+        &self,
+        key: Key,
+        change: impl FnOnce(u32, bool) -> Result<(), E>,
+    ) -> Result<bool, E> {
+        let occupant = {
+            let mut list = self.buckets[Self::bucket_of(&key)].list.lock();
+            let Some((entry, owner, more)) = list.next_owner(&key) else {
+                change(0, false)?;
+                return Ok(false);
+            };
+            change(owner, more)?;
+            let occupant = list.remove(entry);
+            if let Some(occupant) = &occupant {
+                occupant.waiter.place.store(WOKEN, Ordering::Release);
+            }
+            occupant
+        };
+        if let Some(occupant) = occupant {
+            occupant.waker.wake();
+        }
+        Ok(true)
     }
 
     /// Locks two buckets, in the order of their numbers; one only when they are the same.
@@ -256,6 +267,7 @@ impl Futexes {
         let occupant = Occupant {
             key: wait.key,
             bitset: wait.bitset,
+            owner: wait.owner,
             waiter: Arc::clone(wait.waiter),
             waker: waker.clone(),
         };
@@ -266,7 +278,8 @@ impl Futexes {
     /// How many waiters stand in the table.
     #[cfg(test)]
     pub(crate) fn count(&self) -> usize {
-        let occupied = |list: &List| list.entries.iter().filter(|one| one.occupant.is_some()).count();
+        let occupied =
+            |list: &List| list.entries.iter().filter(|one| one.occupant.is_some()).count();
         self.buckets.iter().map(|bucket| occupied(&bucket.list.lock())).sum()
     }
 }
@@ -274,130 +287,6 @@ impl Futexes {
 impl Default for Futexes {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-fn pack(bucket: usize, entry: u32) -> u64 {
-    (bucket as u64) << 32 | u64::from(entry)
-}
-
-fn unpack(place: u64) -> (usize, u32) {
-    let bucket = usize::try_from(place >> 32).unwrap_or(0) % BUCKETS;
-    (bucket, u32::try_from(place & 0xffff_ffff).unwrap_or(NONE))
-}
-
-impl List {
-    const fn new() -> Self {
-        Self { entries: Vec::new(), unused: NONE, head: NONE, tail: NONE }
-    }
-
-    fn at(&mut self, entry: u32) -> &mut Entry {
-        &mut self.entries[entry as usize]
-    }
-
-    /// Appends an occupant and tells its waiter where it stands.
-    fn append(&mut self, occupant: Occupant, bucket: usize) {
-        let entry = self.unused;
-        let entry = if entry == NONE {
-            self.entries.push(Entry { previous: NONE, next: NONE, occupant: None });
-            u32::try_from(self.entries.len() - 1).unwrap_or(NONE)
-        } else {
-            self.unused = self.at(entry).next;
-            entry
-        };
-        occupant.waiter.place.store(pack(bucket, entry), Ordering::Release);
-        let tail = self.tail;
-        *self.at(entry) = Entry { previous: tail, next: NONE, occupant: Some(occupant) };
-        match tail {
-            NONE => self.head = entry,
-            tail => self.at(tail).next = entry,
-        }
-        self.tail = entry;
-    }
-
-    /// Takes an entry out; its waiter's place is the caller's to set.
-    fn remove(&mut self, entry: u32) -> Option<Occupant> {
-        let unused = self.unused;
-        let this = self.at(entry);
-        let (previous, next) = (this.previous, this.next);
-        let occupant = this.occupant.take();
-        this.next = unused;
-        self.unused = entry;
-        match previous {
-            NONE => self.head = next,
-            previous => self.at(previous).next = next,
-        }
-        match next {
-            NONE => self.tail = previous,
-            next => self.at(next).previous = previous,
-        }
-        occupant
-    }
-
-    /// Takes out up to `wake.count` waiters that match, and marks them as woken.
-    fn take_matching(&mut self, wake: &Wake, wakers: &mut SmallVec<[Waker; BATCH]>) {
-        let mut left = wake.count;
-        let mut entry = self.head;
-        while entry != NONE && left > 0 {
-            let this = self.at(entry);
-            let next = this.next;
-            let matches = this
-                .occupant
-                .as_ref()
-                .is_some_and(|one| one.key == wake.key && one.bitset & wake.bitset != 0);
-            if matches && let Some(occupant) = self.remove(entry) {
-                // From here on the waiter may go on, and wait elsewhere.
-                occupant.waiter.place.store(WOKEN, Ordering::Release);
-                wakers.push(occupant.waker);
-                left -= 1;
-            }
-            entry = next;
-        }
-    }
-
-    /// Moves waiters on `key` behind all others of this same list, as waiters on `target`.
-    fn rename(&mut self, key: &Key, target: Key, most: usize, bucket: usize) -> usize {
-        let last = self.tail;
-        let mut moved = 0;
-        let mut entry = self.head;
-        while entry != NONE && moved < most {
-            let next = self.at(entry).next;
-            if self.at(entry).occupant.as_ref().is_some_and(|one| one.key == *key)
-                && let Some(occupant) = self.remove(entry)
-            {
-                self.append(Occupant { key: target, ..occupant }, bucket);
-                moved += 1;
-            }
-            if entry == last {
-                break; // what comes now was moved
-            }
-            entry = next;
-        }
-        moved
-    }
-
-    /// Moves waiters on `key` into another list, as waiters on `target`.
-    fn transfer(
-        &mut self,
-        destination: &mut Self,
-        key: &Key,
-        target: Key,
-        most: usize,
-        bucket: usize,
-    ) -> usize {
-        let mut moved = 0;
-        let mut entry = self.head;
-        while entry != NONE && moved < most {
-            let next = self.at(entry).next;
-            if self.at(entry).occupant.as_ref().is_some_and(|one| one.key == *key)
-                && let Some(occupant) = self.remove(entry)
-            {
-                destination.append(Occupant { key: target, ..occupant }, bucket);
-                moved += 1;
-            }
-            entry = next;
-        }
-        moved
     }
 }
 
@@ -416,7 +305,8 @@ pub fn load(space: &Arc<Space>, word: UserWord) -> KernelResult<u32> {
 
 /// One wait. Dropped, it leaves the table.
 ///
-/// Who gives up (timeout, signal) asks [`Wait::give_up`], which may say that the wake-up came first.
+/// Who gives up (timeout, signal) asks [`Wait::give_up`], which may say that the wake-up came
+/// first.
 #[must_use = "a future does nothing until it is awaited"]
 pub struct Wait<'a> {
     futexes: &'a Futexes,
@@ -425,10 +315,17 @@ pub struct Wait<'a> {
     word: UserWord,
     expected: u32,
     bitset: u32,
+    owner: u32,
     begun: bool,
 }
 
 impl Wait<'_> {
+    /// A wait for a lock, after which `owner` is to own it.
+    pub fn to_own(mut self, owner: u32) -> Self {
+        self.owner = owner;
+        self
+    }
+
     /// Leaves the table; true when the wait was woken all the same.
     pub fn give_up(&mut self) -> bool {
         core::mem::take(&mut self.begun) && self.futexes.leave(self.waiter)
@@ -503,30 +400,5 @@ impl Future for WaitAny<'_> {
             }
         }
         Poll::Pending
-    }
-}
-
-/// A multiplicative hash: keys are addresses and counters, and nobody's secret.
-struct Mixer(u64);
-
-impl Hasher for Mixer {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte));
-        }
-    }
-
-    #[inline]
-    fn write_u64(&mut self, word: u64) {
-        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-
-    #[inline]
-    fn write_isize(&mut self, word: isize) {
-        self.write_u64(word.cast_unsigned() as u64);
     }
 }

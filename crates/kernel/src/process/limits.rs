@@ -117,6 +117,7 @@ impl Limits {
     }
 
     /// The same limits, for a child.
+    #[must_use]
     pub fn inherited(&self) -> Self {
         Self { values: Mutex::new(*self.values.lock()) }
     }

@@ -1,7 +1,7 @@
 //! Processor time and memory that a process has used.
 //!
-//! Source: getrusage(2), times(2). Time is not split into the program's own and the system's: what a
-//! call takes in the LibOS counts as the program's.
+//! Source: getrusage(2), times(2). Time is not split into the program's own and the system's: what
+//! a call takes in the LibOS counts as the program's.
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 

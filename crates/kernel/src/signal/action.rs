@@ -122,7 +122,7 @@ impl Actions {
         }
     }
 
-    /// The signals that have handlers, and those that are ignored by SIG_IGN.
+    /// The signals that have handlers, and those that are ignored by `SIG_IGN`.
     pub fn caught_and_ignored(&self) -> (SignalSet, SignalSet) {
         let mut sets = (SignalSet::EMPTY, SignalSet::EMPTY);
         for number in 1..=LAST {

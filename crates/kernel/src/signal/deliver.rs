@@ -39,8 +39,8 @@ pub struct InterruptedCall {
 pub enum Outcome {
     /// It goes to user code.
     Resume,
-    /// The process is stopped: the thread waits for [`continued`] and then comes here again, with this
-    /// call.
+    /// The process is stopped: the thread waits for [`continued`] and then comes here again, with
+    /// this call.
     Stopped(Option<InterruptedCall>),
     /// A signal ends the process.
     End(Status),
@@ -55,8 +55,8 @@ enum Effect {
 }
 
 /// Delivers what is pending. Afterwards the registers are those with which the program goes on; rax
-/// included, where `call` was to be restarted or interrupted. Threads that have to end are the caller's
-/// to find out, before and after.
+/// included, where `call` was to be restarted or interrupted. Threads that have to end are the
+/// caller's to find out, before and after.
 pub fn before_user(cx: &mut Context<'_>, call: Option<InterruptedCall>) -> Outcome {
     let mut call = call.filter(|call| is_interruption(&call.result));
     let deliverable = cx.thread.signals.deliverable(&cx.process.signals);
@@ -217,8 +217,7 @@ fn place(sp: u64, stack: &AlternateStack, flags: Flags, extended: usize) -> Resu
     let overflow = Errno::EFAULT.because("the stack has no room for a signal frame");
     let nested = stack.size != 0 && stack.holds(sp);
     let below = sp.wrapping_sub(frame::RED_ZONE);
-    let enters =
-        flags.contains(Flags::ONSTACK) && stack.size != 0 && !stack.holds(below);
+    let enters = flags.contains(Flags::ONSTACK) && stack.size != 0 && !stack.holds(below);
     let top = if enters { stack.start.wrapping_add(stack.size) } else { below };
     let place = Place::below(top, extended).ok_or(overflow)?;
     if (nested || enters) && !stack.spans(place.frame) {
@@ -227,7 +226,7 @@ fn place(sp: u64, stack: &AlternateStack, flags: Flags, extended: usize) -> Resu
     Ok(place)
 }
 
-/// rt_sigreturn(2): takes down the frame above the stack pointer. Gives the program's rax.
+/// `rt_sigreturn(2)`: takes down the frame above the stack pointer. Gives the program's rax.
 ///
 /// A frame that can't be read, or asks for what no frame can have, is SIGSEGV.
 pub fn signal_return(cx: &mut Context<'_>) -> u64 {

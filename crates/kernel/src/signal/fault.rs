@@ -1,6 +1,6 @@
 //! Processor exceptions as signals.
 //!
-//! Source: sigaction(2), "si_code"; vectors from Intel's manual, volume 3, chapter 7.
+//! Source: sigaction(2), "`si_code`"; vectors from Intel's manual, volume 3, chapter 7.
 
 use platform::context::{Fault, UserContext};
 
@@ -74,9 +74,7 @@ pub fn signal_of(
             Some(Refusal::Denied) => Info::fault(Signal::SEGV, SEGV_ACCERR, fault.address),
             Some(Refusal::Bus) => Info::fault(Signal::BUS, BUS_ADRERR, fault.address),
             Some(Refusal::OutOfMemory) => Info::kernel(Signal::KILL),
-            Some(Refusal::Unmapped) | None => {
-                Info::fault(Signal::SEGV, SEGV_MAPERR, fault.address)
-            }
+            Some(Refusal::Unmapped) | None => Info::fault(Signal::SEGV, SEGV_MAPERR, fault.address),
         },
         X87 => Info::fault(Signal::FPE, arithmetic_code(arithmetic.x87)?, rip),
         SIMD => Info::fault(Signal::FPE, arithmetic_code(arithmetic.sse)?, rip),
@@ -99,8 +97,8 @@ fn arithmetic_code(raised: u16) -> Option<i32> {
     table.into_iter().find(|(bits, _)| raised & bits != 0).map(|(_, code)| code)
 }
 
-/// Makes an exception in user code a signal of the thread that caused it: blocked or ignored, it ends
-/// the process.
+/// Makes an exception in user code a signal of the thread that caused it: blocked or ignored, it
+/// ends the process.
 pub fn raise(cx: &mut Context<'_>, fault: &Fault, refusal: Option<Refusal>) {
     let record =
         FaultRecord { vector: u64::from(fault.vector), error: fault.error, address: fault.address };

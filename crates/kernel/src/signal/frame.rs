@@ -8,9 +8,9 @@
 //! fpstate    x87, vector and mask state in XSAVE layout, then FP_XSTATE_MAGIC2
 //! ```
 //!
-//! `sp + 8` is a multiple of 16, as after a call. What comes back through rt_sigreturn is the
-//! program's word: every byte of it may have been changed, and none can do more than the program could
-//! do by itself.
+//! `sp + 8` is a multiple of 16, as after a call. What comes back through `rt_sigreturn` is the
+//! program's word: every byte of it may have been changed, and none can do more than the program
+//! could do by itself.
 //!
 //! Source: `arch/x86/include/uapi/asm/{sigcontext,ucontext}.h`, sigreturn(2).
 
@@ -51,8 +51,8 @@ const HEADER: usize = 64;
 /// Bytes of MAGIC2 behind the state.
 const MAGIC2_SIZE: usize = 4;
 
-/// `UC_FP_XSTATE | UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS`; the first only with more than the legacy
-/// area.
+/// `UC_FP_XSTATE | UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS`; the first only with more than the
+/// legacy area.
 const CONTEXT_FLAGS: u64 = 0b110;
 const CONTEXT_XSTATE: u64 = 0b001;
 
@@ -80,7 +80,7 @@ pub struct Place {
 pub struct State {
     /// General registers.
     pub registers: Registers,
-    /// Mask to which rt_sigreturn returns.
+    /// Mask to which `rt_sigreturn` returns.
     pub mask: SignalSet,
     /// `stack_t` of the alternate stack.
     pub stack: [u64; 3],
@@ -104,8 +104,8 @@ pub fn extended_len(xsave: usize) -> usize {
     if xsave > LEGACY { xsave + MAGIC2_SIZE } else { xsave }
 }
 
-/// Marks an XSAVE image so that rt_sigreturn, and programs, see how far it goes; `mask` says which
-/// components it has. `image` has room for the magic at its end.
+/// Marks an XSAVE image so that `rt_sigreturn`, and programs, see how far it goes; `mask` says
+/// which components it has. `image` has room for the magic at its end.
 pub fn seal(image: &mut [u8], mask: u64) {
     let Some(xsave) = image.len().checked_sub(MAGIC2_SIZE).filter(|size| *size > LEGACY) else {
         return;
@@ -143,8 +143,8 @@ impl Seal {
         plausible.then_some(Self { len, mask })
     }
 
-    /// Takes the magic off an image that ends with it, and drops the components that don't count; false
-    /// when the magic is not there.
+    /// Takes the magic off an image that ends with it, and drops the components that don't count;
+    /// false when the magic is not there.
     pub fn open(&self, image: &mut alloc::vec::Vec<u8>) -> bool {
         if image.len() != self.len + MAGIC2_SIZE
             || u32::from_le_bytes(bytes_at(image, self.len)) != MAGIC2
@@ -165,7 +165,12 @@ fn bytes_at<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
 }
 
 /// The frame without the extended state.
-pub fn encode(state: &State, restorer: u64, info: &[u8; info::SIZE], has_xsave: bool) -> [u8; SIZE] {
+pub fn encode(
+    state: &State,
+    restorer: u64,
+    info: &[u8; info::SIZE],
+    has_xsave: bool,
+) -> [u8; SIZE] {
     let mut frame = [0; SIZE];
     let mut put = |at: usize, word: u64| frame[at..at + 8].copy_from_slice(&word.to_le_bytes());
     put(0, restorer);
@@ -187,8 +192,8 @@ pub fn encode(state: &State, restorer: u64, info: &[u8; info::SIZE], has_xsave: 
     frame
 }
 
-/// What a program hands to rt_sigreturn, from the bytes of its frame; `now` has the flags that a frame
-/// can't change. `None` when it asks for another code segment.
+/// What a program hands to `rt_sigreturn`, from the bytes of its frame; `now` has the flags that a
+/// frame can't change. `None` when it asks for another code segment.
 pub fn decode(frame: &[u8; SIZE], now: &Registers) -> Option<State> {
     let get = |at: usize| u64::from_le_bytes(bytes_at(frame, at));
     let cs = u16::try_from(get(SEGMENTS) & 0xffff).unwrap_or(0) | 3;
@@ -230,9 +235,8 @@ fn words(registers: &Registers) -> [u64; 18] {
 }
 
 fn from_words(words: &[u64; 18]) -> Registers {
-    let [
-        r8, r9, r10, r11, r12, r13, r14, r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, rflags,
-    ] = *words;
+    let [r8, r9, r10, r11, r12, r13, r14, r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, rflags] =
+        *words;
     Registers {
         r8,
         r9,

@@ -61,7 +61,15 @@ fn the_layout_is_that_of_the_headers() {
 }
 
 fn registers() -> Registers {
-    Registers { rax: 1, rcx: 2, r8: 3, rsp: 0x7000, rip: 0x4000, rflags: 0x246, ..Registers::default() }
+    Registers {
+        rax: 1,
+        rcx: 2,
+        r8: 3,
+        rsp: 0x7000,
+        rip: 0x4000,
+        rflags: 0x246,
+        ..Registers::default()
+    }
 }
 
 fn state() -> State {

@@ -1,6 +1,6 @@
 //! What comes with a signal: `siginfo_t`.
 //!
-//! Source: sigaction(2), "The siginfo_t argument"; offsets from `asm-generic/siginfo.h`.
+//! Source: sigaction(2), "The `siginfo_t` argument"; offsets from `asm-generic/siginfo.h`.
 
 use abi::Errno;
 use abi::errno::Result;

@@ -1,10 +1,10 @@
 //! Signals: who sent what, who gets it, and what happens then.
 //!
-//! Trusted. A signal is entered into a queue ([`send`]), of a thread or of a process; the thread that
-//! shall take it is woken or interrupted and finds it on its way out of the LibOS ([`deliver`]), where
-//! its disposition ([`action`]) says whether the process ends, stops, or runs a handler, whose frame
-//! ([`frame`]) is laid on the user's stack and taken down again by rt_sigreturn. A call that the
-//! signal interrupted is restarted or not ([`restart`]).
+//! Trusted. A signal is entered into a queue ([`send`]), of a thread or of a process; the thread
+//! that shall take it is woken or interrupted and finds it on its way out of the LibOS
+//! ([`deliver`]), where its disposition ([`action`]) says whether the process ends, stops, or runs
+//! a handler, whose frame ([`frame`]) is laid on the user's stack and taken down again by
+//! `rt_sigreturn`. A call that the signal interrupted is restarted or not ([`restart`]).
 //!
 //! - [`number`], [`info`], [`queue`]: signals, `siginfo_t`, what is pending.
 //! - [`state`]: what threads and processes remember; [`alternate`]: alternate stacks.

@@ -136,17 +136,10 @@ impl SignalSet {
     /// Those that no program can block.
     pub const UNSTOPPABLE: Self = Self::of(&[Signal::KILL, Signal::STOP]);
     /// Those that instructions cause.
-    pub const SYNCHRONOUS: Self = Self::of(&[
-        Signal::SEGV,
-        Signal::BUS,
-        Signal::ILL,
-        Signal::TRAP,
-        Signal::FPE,
-        Signal::SYS,
-    ]);
+    pub const SYNCHRONOUS: Self =
+        Self::of(&[Signal::SEGV, Signal::BUS, Signal::ILL, Signal::TRAP, Signal::FPE, Signal::SYS]);
     /// Those that stop a process by default.
-    pub const STOPPING: Self =
-        Self::of(&[Signal::STOP, Signal::TSTP, Signal::TTIN, Signal::TTOU]);
+    pub const STOPPING: Self = Self::of(&[Signal::STOP, Signal::TSTP, Signal::TTIN, Signal::TTOU]);
 
     /// The set of the bits of a word.
     pub const fn from_bits(bits: u64) -> Self {

@@ -48,7 +48,7 @@ impl Queue {
         self.infos.is_empty()
     }
 
-    /// Makes a signal pending; `full` says that the sender's RLIMIT_SIGPENDING is used up.
+    /// Makes a signal pending; `full` says that the sender's `RLIMIT_SIGPENDING` is used up.
     ///
     /// Standard signals of the LibOS itself get their entry whatever the limit says.
     pub fn push(&mut self, info: Info, full: bool) -> Pushed {

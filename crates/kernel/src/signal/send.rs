@@ -51,8 +51,8 @@ pub fn send_to_process(_kernel: &'static Kernel, process: &Arc<Process>, info: I
     outcome(pushed)
 }
 
-/// Hands on a signal that the host sent to the runner: it is the first process's. A number that is none
-/// is dropped.
+/// Hands on a signal that the host sent to the runner: it is the first process's. A number that is
+/// none is dropped.
 pub fn from_host(kernel: &'static Kernel, number: u32) {
     let Some(signal) = i32::try_from(number).ok().and_then(Signal::new) else { return };
     if let Some(process) = kernel.registry.processes().first() {
@@ -153,9 +153,8 @@ fn tell_one(process: &Process, signals: SignalSet) {
         left = left.minus(SignalSet::of(&[signal]));
         let chosen = {
             let threads = process.threads.lock();
-            let takes = |thread: &&Arc<Thread>| {
-                signal == Signal::KILL || thread.signals.wants(signal)
-            };
+            let takes =
+                |thread: &&Arc<Thread>| signal == Signal::KILL || thread.signals.wants(signal);
             let first = threads.get(&process.pid).filter(takes);
             first.or_else(|| threads.values().find(takes)).cloned()
         };
@@ -182,7 +181,8 @@ fn threads_of(process: &Process) -> Vec<Arc<Thread>> {
     process.threads.lock().values().cloned().collect()
 }
 
-/// Whether RLIMIT_SIGPENDING is used up. Counted for each queue, where Linux counts for each user.
+/// Whether `RLIMIT_SIGPENDING` is used up. Counted for each queue, where Linux counts for each
+/// user.
 fn is_full(process: &Process, held: usize) -> bool {
     held as u64 >= process.limits.soft(Resource::PendingSignals)
 }

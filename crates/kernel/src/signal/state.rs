@@ -52,14 +52,14 @@ pub struct FaultRecord {
 pub enum Restart {
     /// Nothing to go on with: EINTR.
     None,
-    /// nanosleep or clock_nanosleep.
+    /// nanosleep or `clock_nanosleep`.
     Sleep {
         /// Monotonic ns at which it ends.
         deadline: u64,
         /// Where the remaining time goes; 0 nowhere.
         remaining: u64,
     },
-    /// FUTEX_WAIT with a timeout.
+    /// `FUTEX_WAIT` with a timeout.
     Futex(FutexWait),
 }
 
@@ -72,7 +72,7 @@ pub struct FutexWait {
     pub value: u32,
     /// Which wake-ups count.
     pub bitset: u32,
-    /// FUTEX_PRIVATE_FLAG.
+    /// `FUTEX_PRIVATE_FLAG`.
     pub private: bool,
     /// Monotonic ns at which it ends; `None` never.
     pub deadline: Option<u64>,
@@ -126,8 +126,7 @@ impl ThreadSignals {
 
     /// Whether the thread would take `signal`.
     pub(crate) fn wants(&self, signal: Signal) -> bool {
-        let refused =
-            self.blocked.load(Ordering::SeqCst) & !self.awaited.load(Ordering::SeqCst);
+        let refused = self.blocked.load(Ordering::SeqCst) & !self.awaited.load(Ordering::SeqCst);
         !SignalSet::from_bits(refused).contains(signal)
     }
 
@@ -149,10 +148,10 @@ impl ThreadSignals {
         self.own.lock()
     }
 
-    /// Sets the mask for the duration of one call (sigsuspend, ppoll, pselect6, epoll_pwait).
+    /// Sets the mask for the duration of one call (sigsuspend, ppoll, pselect6, `epoll_pwait`).
     ///
-    /// The caller ends it with [`Self::end_temporary_mask`], unless a signal interrupted the call: then
-    /// it is ended after the signal's frame has been made, as those calls promise.
+    /// The caller ends it with [`Self::end_temporary_mask`], unless a signal interrupted the call:
+    /// then it is ended after the signal's frame has been made, as those calls promise.
     pub fn set_temporary_mask(&self, mask: SignalSet) {
         let old = self.set_blocked(mask);
         self.own.lock().saved = Some(old);
@@ -180,7 +179,8 @@ impl ThreadSignals {
         self.own.lock().saved.take()
     }
 
-    /// Leaves word how `restart_syscall` is to go on; the call itself gives ERESTART_RESTARTBLOCK.
+    /// Leaves word how `restart_syscall` is to go on; the call itself gives
+    /// `ERESTART_RESTARTBLOCK`.
     pub fn set_restart(&self, restart: Restart) {
         self.own.lock().restart = restart;
     }

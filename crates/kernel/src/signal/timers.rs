@@ -4,10 +4,11 @@
 //! processor time cannot be slept for exactly: the task looks again when the time could have been
 //! used up, if all vCPUs had worked for the process.
 //!
-//! A timer with an interval is armed anew when its signal is delivered, and counts then how often it
-//! would have expired meanwhile, so that the smallest interval costs no more than its handler does.
+//! A timer with an interval is armed anew when its signal is delivered, and counts then how often
+//! it would have expired meanwhile, so that the smallest interval costs no more than its handler
+//! does.
 //!
-//! Source: setitimer(2), timer_create(2), timer_getoverrun(2).
+//! Source: setitimer(2), `timer_create(2)`, `timer_getoverrun(2)`.
 
 use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
@@ -96,9 +97,7 @@ impl Alarm {
         let value = match (self.deadline, self.undelivered) {
             (Some(deadline), _) => deadline.saturating_sub(now).max(1),
             // It goes on at a multiple of the interval.
-            (None, Some(since)) => {
-                self.interval - now.saturating_sub(since) % self.interval.max(1)
-            }
+            (None, Some(since)) => self.interval - now.saturating_sub(since) % self.interval.max(1),
             (None, None) => 0,
         };
         Setting { value, interval: self.interval }
@@ -240,7 +239,8 @@ impl Timers {
         Ok(timer.look(now_of(process, &timer.clock)))
     }
 
-    /// Sets a POSIX timer; with `absolute`, `new.value` is the clock's time. Gives what it was set to.
+    /// Sets a POSIX timer; with `absolute`, `new.value` is the clock's time. Gives what it was set
+    /// to.
     ///
     /// # Errors
     /// EINVAL when there is no such timer.
@@ -493,8 +493,8 @@ fn fire(kernel: &'static Kernel, inner: &Inner, process: &Arc<Process>) -> Optio
     (next != NEVER).then_some(next)
 }
 
-/// RLIMIT_CPU: SIGXCPU at the soft limit and each second after, SIGKILL at the hard one. Gives the
-/// processor time of the next step, ns.
+/// `RLIMIT_CPU`: SIGXCPU at the soft limit and each second after, SIGKILL at the hard one. Gives
+/// the processor time of the next step, ns.
 fn watch_limit(
     state: &mut State,
     process: &Process,

@@ -11,12 +11,13 @@ use abi::nr;
 use platform::gate::{self, Interruption};
 
 use crate::Kernel;
+use crate::tally::NUMBERS;
 
 /// Calls by name; those without one together.
 fn calls(kernel: &Kernel) -> (Vec<String>, u64) {
     let mut named: BTreeMap<&str, u64> = BTreeMap::new();
-    for (number, counter) in kernel.trace.calls.iter().enumerate() {
-        let count = counter.load(Ordering::Relaxed);
+    for number in 0..NUMBERS {
+        let count = kernel.trace.calls.of(number);
         if count > 0 {
             *named.entry(nr::name(number).unwrap_or("other")).or_default() += count;
         }

@@ -19,7 +19,6 @@ use crate::arguments::Arguments;
 use crate::context::Context;
 use crate::tally::{NUMBERS, Tally};
 
-
 /// Counters and the trace of one enclave.
 pub struct Trace {
     calls: Tally,
@@ -84,12 +83,9 @@ impl Trace {
         if self.reported[number.min(NUMBERS - 1)].swap(true, Ordering::Relaxed) {
             return;
         }
-        let [a, b, c, d, e, f] = args.0;
-        let why = format!(
-            "{name}({a:#x}, {b:#x}, {c:#x}, {d:#x}, {e:#x}, {f:#x}) is not supported: ENOSYS \
-             (process {})",
-            cx.process.pid,
-        );
+        let args = args.0.map(|word| format!("{word:#x}")).join(", ");
+        let why =
+            format!("{name}({args}) is not supported: ENOSYS (process {})", cx.process.pid);
         if self.on {
             record::missing(cx, number, &why);
         } else {

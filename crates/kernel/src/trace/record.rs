@@ -97,17 +97,20 @@ impl Record {
         let why = &self.why[..usize::from(why_len)];
         let total = size_of::<abi::trace::Head>() + why.len() + self.contents.len();
         let since_start = self.started.saturating_sub(cx.kernel.settings.started);
+        let head = abi::trace::Head {
+            total_len: u32::try_from(total).unwrap_or(0),
+            pid: cx.process.pid,
+            tid: cx.thread.tid,
+            nr: self.number,
+            t_ns: since_start,
+            result: self.result,
+            args: self.args,
+            duration_ns: self.duration,
+            why_len,
+            strings: self.count,
+        };
         let mut buffer = cx.kernel.trace.buffer.lock();
-        buffer.extend(u32::try_from(total).unwrap_or(0).to_le_bytes());
-        buffer.extend(cx.process.pid.to_le_bytes());
-        buffer.extend(cx.thread.tid.to_le_bytes());
-        buffer.extend(self.number.to_le_bytes());
-        buffer.extend(since_start.to_le_bytes());
-        buffer.extend(self.result.to_le_bytes());
-        self.args.iter().for_each(|arg| buffer.extend(arg.to_le_bytes()));
-        buffer.extend(self.duration.to_le_bytes());
-        buffer.extend(why_len.to_le_bytes());
-        buffer.extend(self.count.to_le_bytes());
+        buffer.extend(head.to_bytes());
         buffer.extend(why.as_bytes());
         buffer.extend(&self.contents);
         drop(buffer);

@@ -117,6 +117,10 @@ impl Attributes {
         self.modified.load(Ordering::Relaxed)
     }
 
+    pub(crate) fn links(&self) -> u32 {
+        self.links.load(Ordering::Relaxed)
+    }
+
     /// One link more or fewer; how many there are then.
     pub(crate) fn add_links(&self, change: i32) -> u32 {
         self.changed.store(now(), Ordering::Relaxed);

@@ -48,6 +48,31 @@ impl Directory {
         Ok(dentry)
     }
 
+    /// Makes a file without a name; its contents lie in memory, whatever is below.
+    pub(super) fn make_unnamed(
+        &self,
+        here: &Arc<Dentry>,
+        new: &New<'_>,
+        linkable: bool,
+    ) -> Result<Arc<Dentry>> {
+        if self.children.lock().dead {
+            return Err(Errno::ENOENT.because("the directory was removed"));
+        }
+        let above = self.attributes.owner();
+        let gid = if above.mode & SET_GID != 0 { above.gid } else { new.gid };
+        let owner = Owner { mode: Kind::File.mode() | new.permissions, uid: new.uid, gid };
+        let number = self.shared.volume.number();
+        let attributes = Attributes::new(number, owner, 0, 0);
+        let file = super::File::new(Arc::clone(&self.shared.volume), attributes);
+        if linkable {
+            file.make_linkable();
+        }
+        let name = alloc::format!("#{number}");
+        let dentry = Dentry::new(here, name.as_bytes().into(), Arc::new(file));
+        dentry.set_removed();
+        Ok(dentry)
+    }
+
     /// Makes something new in the layer below.
     pub(super) async fn create_below(
         &self,
@@ -98,7 +123,8 @@ impl Directory {
         name: &[u8],
         target: &Arc<Dentry>,
     ) -> Result<()> {
-        let from = origin_of(&**target.node()).ok_or(Errno::EXDEV)?;
+        let from = origin_of(&**target.node())
+            .ok_or(Errno::EXDEV.because("the file lies in memory, the directory on the host"))?;
         origin.lower().link(&from.path(), &origin.path_of(name)).await
     }
 

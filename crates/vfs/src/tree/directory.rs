@@ -296,6 +296,10 @@ impl Node for Directory {
         }
     }
 
+    fn create_unnamed(&self, here: &Arc<Dentry>, new: New<'_>, linkable: bool) -> Result<Arc<Dentry>> {
+        self.make_unnamed(here, &new, linkable)
+    }
+
     fn link<'a>(
         &'a self,
         here: &'a Arc<Dentry>,

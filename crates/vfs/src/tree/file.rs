@@ -3,11 +3,11 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::any::Any;
-use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
 use abi::Errno;
 use abi::errno::Result;
-use platform::sync::Mutex;
+use platform::sync::{Mutex, Once};
 use platform::user::{Sink, Source};
 use storage::pages::{Missing, Pages};
 
@@ -18,6 +18,7 @@ use crate::credentials::Owner;
 use crate::lock::{Holder, Locks};
 use crate::mount::Place;
 use crate::node::{Answer, Change, Kind, Node, Opened, Volume};
+use crate::seal::{Seal, Seals};
 use crate::object::{Attempt, Object, OpenFile, Stat, Status, Stop, Waiting};
 
 /// A regular file.
@@ -34,6 +35,10 @@ pub struct File {
     writers: AtomicI32,
     /// A length that the writable layer below does not have yet.
     cut: Mutex<Option<u64>>,
+    /// Only files that were made for it can be sealed.
+    seals: Once<Seals>,
+    /// It was made without a name and may get one (`O_TMPFILE`).
+    linkable: AtomicBool,
 }
 
 impl File {
@@ -69,6 +74,8 @@ impl File {
             opens: AtomicU32::new(0),
             writers: AtomicI32::new(0),
             cut: Mutex::new(None),
+            seals: Once::new(),
+            linkable: AtomicBool::new(false),
         }
     }
 
@@ -78,6 +85,16 @@ impl File {
             self.pages.refresh(stat.size);
         }
         self.attributes.refresh(stat);
+    }
+
+    /// Makes it a file that can be sealed, with some seals from the start.
+    pub fn make_sealable(&self, seals: Seal) {
+        self.seals.set(Seals::new(seals));
+    }
+
+    /// It has no name yet and may get one.
+    pub fn make_linkable(&self) {
+        self.linkable.store(true, Ordering::Release);
     }
 
     /// Nobody may open it for writing from now on: it runs (execve(2)).
@@ -141,6 +158,10 @@ impl Object for File {
         offset: Option<u64>,
         source: &mut dyn Source,
     ) -> Attempt<(usize, u64)> {
+        if let Some(seals) = self.seals.get() {
+            let size = self.pages.size();
+            seals.check_write(offset.unwrap_or(size), source.left() as u64, size)?;
+        }
         let written = self.pages.write(offset, source)?;
         self.attributes.touch_modified();
         Ok(written)
@@ -167,6 +188,9 @@ impl Object for File {
     }
 
     fn truncate(&self, len: u64) -> Attempt<()> {
+        if let Some(seals) = self.seals.get() {
+            seals.check_length(self.pages.size(), len)?;
+        }
         self.pages.truncate(len)?;
         self.attributes.touch_modified();
         if self.pages.writes_through() {
@@ -192,6 +216,10 @@ impl Object for File {
         if let Some(lower) = self.lower.as_ref().filter(|_| last) {
             lower.idle();
         }
+    }
+
+    fn seals(&self) -> Option<&Seals> {
+        self.seals.get()
     }
 
     fn node(&self) -> Option<&dyn Node> {
@@ -226,6 +254,10 @@ impl Node for File {
 
     fn open(self: Arc<Self>, _place: &Place, _status: Status) -> Attempt<Opened> {
         Ok(Opened::Object(self))
+    }
+
+    fn may_be_linked(&self) -> bool {
+        self.attributes.links() > 0 || self.linkable.load(Ordering::Acquire)
     }
 
     fn opened(&self, writable: bool) -> Result<()> {

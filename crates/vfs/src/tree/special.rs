@@ -12,12 +12,32 @@ use crate::credentials::Owner;
 use crate::mount::{Flags, Place};
 use crate::node::{Answer, Change, Kind, Node, Opened, Volume};
 use crate::object::{Attempt, Object, Stat, Status};
+use crate::pipe::Pipe;
 
 /// A device file, named pipe or socket.
 pub(crate) struct Special {
     pub(super) volume: Arc<Volume>,
     pub(super) attributes: Attributes,
     pub(super) kind: Kind,
+    /// What flows through a named pipe.
+    fifo: Option<Arc<Pipe>>,
+}
+
+impl Special {
+    pub(super) fn new(volume: Arc<Volume>, attributes: Attributes, kind: Kind) -> Self {
+        let fifo = (kind == Kind::Pipe).then(|| Pipe::fifo(crate::anonymous::Owner::default()));
+        Self { volume, attributes, kind, fifo }
+    }
+
+    /// An end of a named pipe; the other side is waited for by who opens it.
+    fn open_fifo(&self, status: Status) -> Attempt<Opened> {
+        let pipe = self.fifo.as_ref().ok_or(Errno::ENXIO)?;
+        let only_writes = status.contains(Status::WRITE);
+        if only_writes && status.contains(Status::NONBLOCK) && pipe.ends().0 == 0 {
+            return Err(Errno::ENXIO.because("nobody reads the named pipe"))?;
+        }
+        Ok(Opened::Object(pipe.end(status)))
+    }
 }
 
 impl Object for Special {
@@ -51,14 +71,17 @@ impl Node for Special {
         change::change(&self.attributes, None, change)
     }
 
-    fn open(self: Arc<Self>, place: &Place, _status: Status) -> Attempt<Opened> {
+    fn open(self: Arc<Self>, place: &Place, status: Status) -> Attempt<Opened> {
+        if self.kind == Kind::Pipe {
+            return self.open_fifo(status);
+        }
         if place.mount.flags().contains(Flags::NO_DEVICES) {
             return Err(Errno::EACCES.because("device files can't be opened on this mount"))?;
         }
         match self.kind {
             Kind::Character => Ok(Opened::Object(crate::device::open(self.attributes.rdev)?)),
             Kind::Block => Err(Errno::ENXIO.because("no block device has this number"))?,
-            _ => Err(Errno::ENXIO.because("named pipes and sockets can't be opened yet"))?,
+            _ => Err(Errno::ENXIO.because("a socket can't be opened"))?,
         }
     }
 }

@@ -3,7 +3,8 @@
 //! The list lies in user memory and is the program's word from end to end: each pointer may lead
 //! anywhere, back to itself too, so the walk is limited and a fault ends it.
 //!
-//! Source: get_robust_list(2), set_tid_address(2); `struct robust_list_head` of `linux/futex.h`.
+//! Source: `get_robust_list(2)`, `set_tid_address(2)`; `struct robust_list_head` of
+//! `linux/futex.h`.
 
 use core::sync::atomic::Ordering;
 
@@ -21,9 +22,9 @@ pub const HEAD_SIZE: u64 = 24;
 /// The bit of a list pointer that marks a priority-inheriting lock.
 const PI: u64 = 1;
 /// Bits of a lock word: the owner's tid, whether it died, whether others wait.
-const TID: u32 = 0x3fff_ffff;
-const OWNER_DIED: u32 = 0x4000_0000;
-const WAITERS: u32 = 0x8000_0000;
+pub(super) const TID: u32 = 0x3fff_ffff;
+pub(super) const OWNER_DIED: u32 = 0x4000_0000;
+pub(super) const WAITERS: u32 = 0x8000_0000;
 
 /// Marks the locks of the calling thread as left by a dead owner, and wakes one waiter of each.
 pub(crate) fn leave_robust_list(cx: &Context<'_>) {
@@ -76,12 +77,15 @@ fn leave_lock(cx: &Context<'_>, address: u64, inherits: bool, pending: bool) -> 
         if value & TID != cx.thread.tid {
             return Ok(());
         }
+        if inherits && value & WAITERS != 0 {
+            return super::priority::leave(cx, word);
+        }
         let left = value & WAITERS | OWNER_DIED;
         match word.compare_exchange(value, left) {
             Err(short) => context::resolve(cx.memory(), short)?,
             Ok(seen) if seen != value => {}
             Ok(_) => {
-                if value & WAITERS != 0 && !inherits {
+                if value & WAITERS != 0 {
                     wake_address(cx, address);
                 }
                 return Ok(());

@@ -59,8 +59,7 @@ fn the_longest_waiting_is_woken_first() {
     }
     assert_eq!(futexes.wake(wake(key(2), 9)), 0);
     assert_eq!(futexes.wake(wake(key(1), 2)), 2);
-    let woken: Vec<_> =
-        counters.iter().map(|(count, _)| count.0.load(Ordering::Relaxed)).collect();
+    let woken: Vec<_> = counters.iter().map(|(count, _)| count.0.load(Ordering::Relaxed)).collect();
     assert_eq!(woken, [1, 1, 0]);
     assert_eq!(poll(&mut waits[1], &counters[1].1), Poll::Ready(Ok(())));
     assert_eq!(poll(&mut waits[2], &counters[2].1), Poll::Pending);
@@ -184,8 +183,7 @@ fn no_wake_up_is_lost_between_threads() {
         let (futexes, told) = (&futexes, &told);
         scope.spawn(move || {
             while !waiting.iter().all(std::thread::ScopedJoinHandle::is_finished) {
-                let moved: Result<_, ()> =
-                    futexes.requeue(wake(key(1), 0), 1, key(300), || Ok(()));
+                let moved: Result<_, ()> = futexes.requeue(wake(key(1), 0), 1, key(300), || Ok(()));
                 let count = futexes.wake(wake(key(300), 1)) + futexes.wake(wake(key(1), 1));
                 told.fetch_add(count, Ordering::Relaxed);
                 assert!(moved.is_ok());

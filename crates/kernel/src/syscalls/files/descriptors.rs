@@ -9,6 +9,7 @@ use abi::Errno;
 use abi::errno::Result;
 use vfs::descriptor::OnExec;
 use vfs::object::{OpenFile, Status};
+use vfs::seal::Seal;
 
 use super::{locks, open};
 use crate::arguments::Arguments;
@@ -133,8 +134,16 @@ fn pipe_size(file: &OpenFile, command: i32, bytes: u32) -> Result<u64> {
     end.set_capacity(bytes as usize, LIMIT).map(|bytes| bytes as u64)
 }
 
-/// The seals of a memfd.
-fn seals(file: &OpenFile, command: i32, seals: u32) -> Result<u64> {
-    let _ = (file, command, seals);
-    Err(Errno::EINVAL.because("the file has no seals"))
+/// The seals of a file in memory.
+fn seals(file: &OpenFile, command: i32, raw: u32) -> Result<u64> {
+    let seals =
+        file.object().seals().ok_or(Errno::EINVAL.because("the file can't be sealed"))?;
+    if command == F_GET_SEALS {
+        return Ok(seals.get().bits().into());
+    }
+    if !file.writable() {
+        return Err(Errno::EPERM.because("the descriptor was not opened for writing"));
+    }
+    let new = Seal::from_bits(raw).ok_or(Errno::EINVAL.because("no such seal"))?;
+    seals.add(new).map(|()| 0)
 }

@@ -31,6 +31,9 @@ pub(super) fn lseek(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     if args.uint(2) > HOLE {
         return Err(Errno::EINVAL.because("no such base of the offset"));
     }
+    if object.ignores_seeks() {
+        return Ok(0);
+    }
     if !object.seekable() {
         return Err(Errno::ESPIPE.into());
     }
@@ -47,7 +50,7 @@ pub(super) fn lseek(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
         }
         _ => return Err(Errno::EINVAL.into()),
     };
-    let target = from.checked_add(offset).ok_or(Errno::EOVERFLOW)?;
+    let target = from.wrapping_add(offset);
     *position =
         u64::try_from(target).map_err(|_| Errno::EINVAL.because("a position before the file"))?;
     Ok(*position)
@@ -136,6 +139,14 @@ pub(super) async fn fallocate(cx: &Context<'_>, args: &Arguments) -> Result<u64>
     }
     let end = offset.checked_add(len).ok_or(Errno::EFBIG)?;
     let (offset, len, end) = (offset.cast_unsigned(), len.cast_unsigned(), end.cast_unsigned());
+    if let Some(seals) = object.seals() {
+        let size = object.stat()?.size;
+        if mode & PUNCH_HOLE != 0 {
+            seals.check_write(offset, 0, size)?;
+        } else {
+            seals.check_length(size, size.max(end))?;
+        }
+    }
     if mode & PUNCH_HOLE != 0 {
         let pages = object.pages().ok_or(Errno::EOPNOTSUPP)?;
         pages.punch_hole(offset, len)?;

@@ -1,8 +1,7 @@
 //! Making, moving and removing names.
 //!
 //! Source: mkdir(2), mknod(2), rmdir(2), unlink(2), rename(2), link(2), symlink(2), readlink(2).
-//! Differs from Linux: mknod(2) makes regular files only; the rest is EOPNOTSUPP until named pipes
-//! and Unix sockets come, device files EPERM.
+//! Differs from Linux: device files can't be made (EPERM).
 
 use alloc::vec::Vec;
 
@@ -46,12 +45,11 @@ pub(super) async fn mknodat(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
 async fn make_node(cx: &Context<'_>, dirfd: Fd, address: u64, mode: u32) -> Result<u64> {
     let kind = if mode & vfs::node::TYPE_MASK == 0 { Some(Kind::File) } else { Kind::of_mode(mode) };
     match kind {
-        Some(Kind::File) => make(cx, dirfd, address, Kind::File, mode & PERMISSIONS, b"").await,
+        Some(kind @ (Kind::File | Kind::Pipe | Kind::Socket)) => {
+            make(cx, dirfd, address, kind, mode & PERMISSIONS, b"").await
+        }
         Some(Kind::Character | Kind::Block) => {
             Err(Errno::EPERM.because("device files can't be made"))
-        }
-        Some(Kind::Pipe | Kind::Socket) => {
-            Err(Errno::EOPNOTSUPP.because("named pipes and sockets are not supported yet"))
         }
         Some(Kind::Directory) => Err(Errno::EPERM.because("directories are made by mkdir(2)")),
         _ => Err(Errno::EINVAL.because("no such type of file")),

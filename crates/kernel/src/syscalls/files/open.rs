@@ -1,7 +1,7 @@
 //! Opening and closing.
 //!
-//! Source: open(2), openat2(2), creat(2), close(2), `close_range(2)`. Differs from Linux: `O_TMPFILE` is
-//! EOPNOTSUPP, as on file systems without it; `O_DIRECT`, `O_ASYNC` and `O_NOCTTY` have no effect.
+//! Source: open(2), openat2(2), creat(2), close(2), `close_range(2)`. Differs from Linux: `O_DIRECT`,
+//! `O_ASYNC` and `O_NOCTTY` have no effect.
 
 use abi::Errno;
 use abi::errno::Result;
@@ -144,6 +144,9 @@ async fn open_at(
     let reserved = cx.process.files.reserve()?;
     let base = Base::new(cx, dirfd, path)?;
     let file = vfs::opening::open(base.start_refusing(refuse), path, request).await?;
+    if let Some(other_side) = vfs::opening::other_side(&file) {
+        cx.interruptible(other_side).await?;
+    }
     let on_exec =
         if request.how.contains(How::CLOSE_ON_EXEC) { OnExec::Close } else { OnExec::Keep };
     Ok(reserved.fill(file, on_exec).into())

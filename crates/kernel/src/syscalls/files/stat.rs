@@ -264,7 +264,9 @@ pub(super) fn fstatfs(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
 
 /// Writes a `struct statfs`: sizes are the enclave's memory, which all file systems share.
 fn write_statfs(cx: &Context<'_>, address: u64, named: &Named) -> Result<u64> {
-    /// Pipes and other objects without names, as Linux's pipefs and anonymous inodes.
+    /// Pipes, sockets, and other objects without names.
+    const PIPES: u64 = 0x5049_5045;
+    const SOCKETS: u64 = 0x534f_434b;
     const ANONYMOUS: u64 = 0x0904_1934;
     const BLOCK: u64 = 4096;
     const FLAGS_VALID: u64 = 0x20;
@@ -276,7 +278,11 @@ fn write_statfs(cx: &Context<'_>, address: u64, named: &Named) -> Result<u64> {
             let volume = place.node().volume();
             (volume.magic, volume.device, place.mount.flags().bits())
         }
-        Named::Open(_) => (ANONYMOUS, 0, 0),
+        Named::Open(open) => match Kind::of_mode(open.object().stat()?.mode) {
+            Some(Kind::Pipe) => (PIPES, 0, 0),
+            Some(Kind::Socket) => (SOCKETS, 0, 0),
+            _ => (ANONYMOUS, 0, 0),
+        },
     };
     bytes.put(0, magic.to_le_bytes());
     bytes.put(8, BLOCK.to_le_bytes());

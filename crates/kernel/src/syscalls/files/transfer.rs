@@ -155,7 +155,7 @@ impl Transfer {
         if !allowed {
             return Err(Errno::EBADF.because("the descriptor was not opened for that"));
         }
-        if at.is_some() && !file.object().seekable() {
+        if at.is_some() && !file.object().seekable() && !file.object().ignores_seeks() {
             return Err(Errno::ESPIPE.into());
         }
         let buffers = match buffers {
@@ -225,10 +225,20 @@ impl Transfer {
         }
         if !object.seekable() {
             while buffers.left() > 0 && !buffers.faulted() {
-                let (written, _) = object.write(file, None, buffers)?;
-                *done += written;
-                if written == 0 {
-                    break;
+                let start = buffers.mark();
+                let left = buffers.left();
+                match object.write(file, None, buffers) {
+                    Ok((written, _)) => {
+                        *done += written;
+                        // Some objects take bytes without looking at them.
+                        if written == 0 || written >= left {
+                            break;
+                        }
+                    }
+                    Err(stop) => {
+                        buffers.rewind(start);
+                        return Err(stop);
+                    }
                 }
             }
             return Ok(());
@@ -241,6 +251,7 @@ impl Transfer {
                 (None, at) => at.unwrap_or(0),
             };
             let mut source = Limited::new(buffers, &**object, append, offset, *limit)?;
+            let left = source.left();
             let (written, end) = object.write(file, (!append).then_some(offset), &mut source)?;
             *done += written;
             match (&mut position, &mut *at) {
@@ -248,7 +259,7 @@ impl Transfer {
                 (None, Some(at)) => *at += written as u64,
                 (None, None) => {}
             }
-            if written == 0 {
+            if written == 0 || written >= left {
                 break;
             }
         }
@@ -393,5 +404,11 @@ impl Source for Limited<'_> {
         let taken = self.source.take_frames(extent, at, len.min(self.room));
         self.room -= taken;
         taken
+    }
+
+    fn skip_all(&mut self) -> usize {
+        let skipped = self.source.skip_all().min(self.room);
+        self.room -= skipped;
+        skipped
     }
 }

@@ -1,4 +1,4 @@
-//! The family `ipc`.
+//! The family `ipc`: System V and POSIX message passing, none of which exists yet.
 
 use abi::errno::Result;
 
@@ -6,13 +6,22 @@ use crate::arguments::Arguments;
 use crate::context::Context;
 
 /// Calls that finish at once; `None`: not here, or it must wait.
-pub(crate) fn at_once(cx: &mut Context<'_>, number: usize, args: &Arguments) -> Option<Result<u64>> {
+pub(crate) fn at_once(
+    cx: &mut Context<'_>,
+    number: usize,
+    args: &Arguments,
+) -> Option<Result<u64>> {
     let _ = (cx, number, args);
     None
 }
 
 /// Calls that may wait; `None`: not here.
-pub(crate) async fn waiting(cx: &mut Context<'_>, number: usize, args: &Arguments) -> Option<Result<u64>> {
+#[expect(clippy::unused_async, reason = "every family has this function")]
+pub(crate) async fn waiting(
+    cx: &mut Context<'_>,
+    number: usize,
+    args: &Arguments,
+) -> Option<Result<u64>> {
     let _ = (cx, number, args);
     None
 }

@@ -1,7 +1,7 @@
 //! futex(2): the operations' decoding; the waiting itself is in `process::futex`.
 //!
-//! Operations on priority-inheriting locks are refused: the scheduler has no priorities to inherit.
-//! Source: futex(2), futex_waitv(2).
+//! Priority-inheriting locks are locks as any (all threads have one priority); to move waiters onto
+//! one, which no C library does any more, is refused. Source: futex(2), `futex_waitv(2)`.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -13,7 +13,7 @@ use platform::user::{Short, UserWord};
 use crate::arguments::Arguments;
 use crate::context::{self, Context};
 use crate::memory::Key;
-use crate::process::futex::{ANY, Refused, WaitAny, Waiter, Wake};
+use crate::process::futex::{ANY, Refused, WaitAny, Waiter, Wake, priority};
 use crate::signal::Restart;
 use crate::signal::state::FutexWait;
 use crate::syscalls::time::spec;
@@ -61,23 +61,32 @@ pub(super) fn at_once(cx: &Context<'_>, args: &Arguments) -> Option<Result<u64>>
     };
     let private = operation.private;
     Some(match operation.command {
-        WAIT | WAIT_BITSET => return None,
+        WAIT | WAIT_BITSET | LOCK_PI | LOCK_PI2 => return None,
         WAKE => wake(cx, args, private, ANY),
         WAKE_BITSET => wake(cx, args, private, args.uint(5)),
         REQUEUE => requeue(cx, args, private, None),
         CMP_REQUEUE => requeue(cx, args, private, Some(args.uint(5))),
         WAKE_OP => wake_op(cx, args, private),
-        LOCK_PI | UNLOCK_PI | TRYLOCK_PI | WAIT_REQUEUE_PI | CMP_REQUEUE_PI | LOCK_PI2 => {
-            Err(Errno::ENOSYS.because("priority-inheriting futexes are not supported"))
+        UNLOCK_PI => priority::unlock(cx, args.address(0), private),
+        TRYLOCK_PI => priority::try_lock(cx, args.address(0)),
+        WAIT_REQUEUE_PI | CMP_REQUEUE_PI => {
+            Err(Errno::ENOSYS.because("waiters can't be moved to priority-inheriting futexes"))
         }
         _ => Err(Errno::ENOSYS.because("no such futex operation")),
     })
 }
 
-/// FUTEX_WAIT and FUTEX_WAIT_BITSET.
+/// `FUTEX_WAIT`, `FUTEX_WAIT_BITSET`, `FUTEX_LOCK_PI`, `FUTEX_LOCK_PI2`.
 pub(super) async fn waiting(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     let operation = Operation::decode(args.uint(1))?;
     let timeout = spec::read_optional(cx, args.address(3))?;
+    if matches!(operation.command, LOCK_PI | LOCK_PI2) {
+        // The older one knows only the real-time clock.
+        let realtime = operation.realtime || operation.command == LOCK_PI;
+        let deadline =
+            timeout.map(|instant| if realtime { spec::from_realtime(instant) } else { instant });
+        return priority::lock(cx, args.address(0), operation.private, deadline).await;
+    }
     let (deadline, bitset) = if operation.command == WAIT {
         (timeout.map(spec::after), ANY)
     } else if operation.realtime {
@@ -98,8 +107,8 @@ pub(super) async fn waiting(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
 /// Waits on a word.
 ///
 /// # Errors
-/// EAGAIN when it has another value, ETIMEDOUT, EINVAL, EFAULT; when a signal comes first, ERESTARTSYS,
-/// or with a deadline ERESTART_RESTARTBLOCK.
+/// EAGAIN when it has another value, ETIMEDOUT, EINVAL, EFAULT; when a signal comes first,
+/// ERESTARTSYS, or with a deadline `ERESTART_RESTARTBLOCK`.
 pub(crate) async fn wait(cx: &Context<'_>, wanted: &FutexWait) -> Result<u64> {
     if wanted.bitset == 0 {
         return Err(Errno::EINVAL.because("an empty bitset"));
@@ -165,10 +174,7 @@ enum Stopped {
 }
 
 /// Runs an operation under the locks until no page is missing.
-fn attempt<T>(
-    cx: &Context<'_>,
-    mut operation: impl FnMut() -> Result<T, Stopped>,
-) -> Result<T> {
+fn attempt<T>(cx: &Context<'_>, mut operation: impl FnMut() -> Result<T, Stopped>) -> Result<T> {
     loop {
         match operation() {
             Ok(value) => return Ok(value),
@@ -196,9 +202,7 @@ fn requeue(
             Some(expected) => match word.load() {
                 Err(short) => Err(Stopped::Fault(short)),
                 Ok(value) if value == expected => Ok(()),
-                Ok(_) => {
-                    Err(Stopped::Error(Errno::EAGAIN.because("the word has another value")))
-                }
+                Ok(_) => Err(Stopped::Error(Errno::EAGAIN.because("the word has another value"))),
             },
         })
     })?;
@@ -219,7 +223,7 @@ fn wake_op(cx: &Context<'_>, args: &Arguments, private: bool) -> Result<u64> {
     Ok(woken as u64)
 }
 
-/// What FUTEX_WAKE_OP does to a word, and what it then asks of its old value.
+/// What `FUTEX_WAKE_OP` does to a word, and what it then asks of its old value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Change {
     operation: u32,
@@ -234,7 +238,8 @@ impl Change {
         let operand = signed(encoded >> 12 & 0xfff);
         let change = Self {
             operation: encoded >> 28 & 7,
-            // With FUTEX_OP_ARG_SHIFT the operand counts a bit; Linux looks at its lowest five bits.
+            // With FUTEX_OP_ARG_SHIFT the operand counts a bit; Linux looks at its lowest five
+            // bits.
             operand: if encoded >> 31 == 1 { 1 << (operand & 31) } else { operand },
             comparison: encoded >> 24 & 15,
             bound: signed(encoded & 0xfff),
@@ -281,12 +286,12 @@ impl Change {
     }
 }
 
-/// The most words of futex_waitv(2).
+/// The most words of `futex_waitv(2)`.
 const WORDS_MAX: usize = 128;
 /// `FUTEX2_SIZE_U32`, the only size there is.
 const SIZE_U32: u32 = 2;
 
-/// futex_waitv(2): words, how many, flags, instant or null, its clock.
+/// `futex_waitv(2)`: words, how many, flags, instant or null, its clock.
 pub(super) async fn futex_waitv(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     let count = args.size(1);
     if args.uint(2) != 0 || count == 0 || count > WORDS_MAX || args.address(0) == 0 {
@@ -334,7 +339,7 @@ fn decode_word([value, address, flags]: [u64; 3]) -> Result<(u32, u64, bool)> {
     Ok((value, address, flags & PRIVATE != 0))
 }
 
-/// set_robust_list(2): head, bytes of it.
+/// `set_robust_list(2)`: head, bytes of it.
 pub(super) fn set_robust_list(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     if args.raw(1) != crate::process::futex::robust::HEAD_SIZE {
         return Err(Errno::EINVAL.because("the list head has another size"));
@@ -343,7 +348,7 @@ pub(super) fn set_robust_list(cx: &Context<'_>, args: &Arguments) -> Result<u64>
     Ok(0)
 }
 
-/// get_robust_list(2): thread or 0, where the head goes, where its size goes.
+/// `get_robust_list(2)`: thread or 0, where the head goes, where its size goes.
 pub(super) fn get_robust_list(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     let thread = super::scheduling::thread_of(cx, args.int(0))?;
     let head = thread.robust_list.load(core::sync::atomic::Ordering::Relaxed);

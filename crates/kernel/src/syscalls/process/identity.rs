@@ -92,7 +92,8 @@ pub(super) fn setgroups(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     }
     let mut groups: Vec<u32> = cx.read_vec(args.address(1), count)?;
     groups.sort_unstable();
-    *cx.process.credentials.lock() = Arc::new(Credentials { groups: groups.into(), ..(*who).clone() });
+    *cx.process.credentials.lock() =
+        Arc::new(Credentials { groups: groups.into(), ..(*who).clone() });
     Ok(0)
 }
 
@@ -222,7 +223,8 @@ pub(super) fn getsid(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
 
 /// setpgid(2): process, group.
 pub(super) fn setpgid(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
-    let group = u32::try_from(args.int(1)).map_err(|_| Errno::EINVAL.because("a negative group"))?;
+    let group =
+        u32::try_from(args.int(1)).map_err(|_| Errno::EINVAL.because("a negative group"))?;
     let process = other(cx, args.int(0)).map_err(|_| Errno::ESRCH)?;
     let own = process.pid == cx.process.pid;
     if !own && process.parent.load(Ordering::Relaxed) != cx.process.pid {

@@ -1,5 +1,6 @@
 //! The family `process`: threads, identity, scheduling, limits, futexes.
 
+mod children;
 mod clone;
 mod exit;
 pub(crate) mod futex;
@@ -83,12 +84,14 @@ fn system_or_else(cx: &mut Context<'_>, number: usize, args: &Arguments) -> Opti
         nr::GETCPU => system::getcpu(cx, args),
         nr::MEMBARRIER => system::membarrier(cx, args),
         nr::RSEQ => Err(Errno::ENOSYS.because("restartable sequences are not supported yet")),
-        nr::WAIT4 | nr::WAITID => Err(Errno::ECHILD.because("the process has no children")),
+        nr::WAIT4 => children::wait4(args),
+        nr::WAITID => children::waitid(args),
+        nr::UNSHARE => children::unshare(cx, args),
         nr::MBIND => policy::mbind(cx, args),
         nr::SET_MEMPOLICY => policy::set_mempolicy(cx, args),
         nr::GET_MEMPOLICY => policy::get_mempolicy(cx, args),
         nr::PRCTL => prctl::prctl(cx, args),
-        nr::PERSONALITY => prctl::personality(cx, args),
+        nr::PERSONALITY => Ok(prctl::personality(cx, args)),
         nr::SCHED_GETAFFINITY => scheduling::sched_getaffinity(cx, args),
         nr::SCHED_GETSCHEDULER => scheduling::sched_getscheduler(cx, args),
         nr::SCHED_SETSCHEDULER => scheduling::sched_setscheduler(cx, args),

@@ -86,9 +86,7 @@ pub(super) fn prctl(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
             attributes.change(|values| values.subreaper = value != 0);
             Ok(0)
         }
-        GET_CHILD_SUBREAPER => {
-            cx.write(value, &i32::from(attributes.get().subreaper)).map(|()| 0)
-        }
+        GET_CHILD_SUBREAPER => cx.write(value, &i32::from(attributes.get().subreaper)).map(|()| 0),
         SET_NO_NEW_PRIVS | GET_NO_NEW_PRIVS | SET_THP_DISABLE | GET_THP_DISABLE => {
             one_way(cx, args)
         }
@@ -147,7 +145,7 @@ fn set_name(cx: &Context<'_>, address: u64) -> Result<u64> {
 /// personality(2): the new one, or 0xffffffff. Gives the old one.
 ///
 /// Of its flags only the address layout's would mean something here, and layouts are not random.
-pub(super) fn personality(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
+pub(super) fn personality(cx: &Context<'_>, args: &Arguments) -> u64 {
     let wanted = args.uint(0);
     let old = cx.thread.attributes.change(|values| {
         let old = values.personality;
@@ -156,5 +154,5 @@ pub(super) fn personality(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
         }
         old
     });
-    Ok(old.into())
+    old.into()
 }

@@ -1,9 +1,10 @@
 //! Scheduling: yielding, affinity, policies, priorities.
 //!
-//! The executor is fair among all threads. Nice values, `SCHED_BATCH` and `SCHED_IDLE` are kept and told,
-//! but weigh nothing; the real-time policies are refused, because a program relies on what they promise.
+//! The executor is fair among all threads. Nice values, `SCHED_BATCH` and `SCHED_IDLE` are kept and
+//! told, but weigh nothing; the real-time policies are refused, because a program relies on what
+//! they promise.
 //!
-//! Source: sched(7), sched_setaffinity(2), getpriority(2), ioprio_set(2).
+//! Source: sched(7), `sched_setaffinity(2)`, getpriority(2), `ioprio_set(2)`.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -26,7 +27,7 @@ const IDLE: u32 = 5;
 const DEADLINE: u32 = 6;
 /// `SCHED_RESET_ON_FORK`, in the policy's word.
 const RESET_ON_FORK: u32 = 0x4000_0000;
-/// What sched_rr_get_interval(2) tells: the executor's tick, ns.
+/// What `sched_rr_get_interval(2)` tells: the executor's tick, ns.
 const SLICE: u64 = 4_000_000;
 
 /// Bytes of `struct sched_attr`, first version and the present one.
@@ -65,23 +66,23 @@ fn check_owner(cx: &Context<'_>, target: &Process) -> Result<()> {
     }
 }
 
-/// sched_yield(2), when nobody else waits; `None`: others do.
+/// `sched_yield(2)`, when nobody else waits; `None`: others do.
 #[inline]
 pub(super) fn yield_at_once(cx: &Context<'_>) -> Option<Result<u64>> {
     (!cx.kernel.executor.others_wait(platform::vcpu::current())).then_some(Ok(0))
 }
 
-/// sched_yield(2), when others wait.
+/// `sched_yield(2)`, when others wait.
 #[inline]
 pub(super) async fn sched_yield() -> Result<u64> {
     executor::yield_now().await;
     Ok(0)
 }
 
-/// sched_getaffinity(2): thread, bytes, mask.
+/// `sched_getaffinity(2)`: thread, bytes, mask.
 pub(super) fn sched_getaffinity(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     let len = args.size(1);
-    if len < 8 || len % 8 != 0 {
+    if len == 0 || !len.is_multiple_of(8) {
         return Err(Errno::EINVAL.because("the mask's length is no multiple of 8"));
     }
     let thread = scheduled(cx, args.int(0))?;
@@ -90,7 +91,7 @@ pub(super) fn sched_getaffinity(cx: &Context<'_>, args: &Arguments) -> Result<u6
     Ok(8)
 }
 
-/// sched_setaffinity(2): thread, bytes, mask. Gives whether the caller must move.
+/// `sched_setaffinity(2)`: thread, bytes, mask. Gives whether the caller must move.
 pub(super) fn set_affinity(cx: &Context<'_>, args: &Arguments) -> Result<bool> {
     let mut mask = [0; 8];
     let len = args.size(1).min(8);
@@ -115,14 +116,14 @@ fn all_vcpus(cx: &Context<'_>) -> u64 {
     u64::MAX >> (64 - cx.kernel.executor.vcpus().clamp(1, 64))
 }
 
-/// sched_getscheduler(2): thread.
+/// `sched_getscheduler(2)`: thread.
 pub(super) fn sched_getscheduler(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     let values = scheduled(cx, args.int(0))?.attributes.get();
     let reset = if values.reset_on_fork { RESET_ON_FORK } else { 0 };
     Ok((values.policy | reset).into())
 }
 
-/// sched_setscheduler(2): thread, policy, `sched_param`.
+/// `sched_setscheduler(2)`: thread, policy, `sched_param`.
 pub(super) fn sched_setscheduler(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     if args.address(2) == 0 || args.int(0) < 0 || args.int(1) < 0 {
         return Err(Errno::EINVAL.because("no parameters, or a negative number"));
@@ -134,7 +135,7 @@ pub(super) fn sched_setscheduler(cx: &Context<'_>, args: &Arguments) -> Result<u
     set_policy(cx, &thread, policy & !RESET_ON_FORK, priority, reset)
 }
 
-/// sched_setparam(2): thread, `sched_param`.
+/// `sched_setparam(2)`: thread, `sched_param`.
 pub(super) fn sched_setparam(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     if args.address(1) == 0 || args.int(0) < 0 {
         return Err(Errno::EINVAL.because("no parameters, or a negative number"));
@@ -170,7 +171,7 @@ fn no_realtime() -> Error {
     Errno::EPERM.because("the enclave's scheduler has no real-time policies")
 }
 
-/// sched_getparam(2): thread, `sched_param`.
+/// `sched_getparam(2)`: thread, `sched_param`.
 pub(super) fn sched_getparam(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     if args.address(1) == 0 {
         return Err(Errno::EINVAL.because("nowhere to write to"));
@@ -180,7 +181,7 @@ pub(super) fn sched_getparam(cx: &Context<'_>, args: &Arguments) -> Result<u64> 
     Ok(0)
 }
 
-/// sched_get_priority_max(2) and sched_get_priority_min(2): policy.
+/// `sched_get_priority_max(2)` and `sched_get_priority_min(2)`: policy.
 pub(super) fn priority_bound(args: &Arguments, highest: bool) -> Result<u64> {
     match (args.uint(0), highest) {
         (FIFO | ROUND_ROBIN, true) => Ok(99),
@@ -190,17 +191,17 @@ pub(super) fn priority_bound(args: &Arguments, highest: bool) -> Result<u64> {
     }
 }
 
-/// sched_rr_get_interval(2): thread, `timespec`.
+/// `sched_rr_get_interval(2)`: thread, `timespec`.
 pub(super) fn sched_rr_get_interval(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     scheduled(cx, args.int(0))?;
     crate::syscalls::time::spec::write(cx, args.address(1), SLICE)?;
     Ok(0)
 }
 
-/// sched_getattr(2): thread, `sched_attr`, bytes, flags.
+/// `sched_getattr(2)`: thread, `sched_attr`, bytes, flags.
 pub(super) fn sched_getattr(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     let size = args.uint(2);
-    if args.address(1) == 0 || size < ATTR_MIN || size > 4096 || args.uint(3) != 0 {
+    if args.address(1) == 0 || !(ATTR_MIN..=4096).contains(&size) || args.uint(3) != 0 {
         return Err(Errno::EINVAL.because("a size, a flag, or nowhere to write to"));
     }
     let values = scheduled(cx, args.int(0))?.attributes.get();
@@ -214,7 +215,7 @@ pub(super) fn sched_getattr(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     Ok(0)
 }
 
-/// sched_setattr(2): thread, `sched_attr`, flags.
+/// `sched_setattr(2)`: thread, `sched_attr`, flags.
 pub(super) fn sched_setattr(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     if args.address(1) == 0 || args.int(0) < 0 || args.uint(2) != 0 {
         return Err(Errno::EINVAL.because("a flag, a negative number, or no attributes"));
@@ -293,7 +294,8 @@ pub(super) fn setpriority(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
 
 /// Whether the caller may lower a nice value so far.
 fn check_nice(cx: &Context<'_>, old: i32, new: i32) -> Result<()> {
-    let lowest = 20 - i64::try_from(cx.process.limits.soft(Resource::Nice)).unwrap_or(i64::MAX).min(40);
+    let lowest =
+        20 - i64::try_from(cx.process.limits.soft(Resource::Nice)).unwrap_or(i64::MAX).min(40);
     let privileged = cx.process.credentials.lock().has(Capabilities::SYS_NICE);
     if new >= old || i64::from(new) >= lowest || privileged {
         Ok(())
@@ -302,14 +304,14 @@ fn check_nice(cx: &Context<'_>, old: i32, new: i32) -> Result<()> {
     }
 }
 
-/// ioprio_get(2): which (1 process, 2 group, 3 user), who.
+/// `ioprio_get(2)`: which (1 process, 2 group, 3 user), who.
 pub(super) fn ioprio_get(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     let threads = chosen(cx, args.int(0).wrapping_sub(1), args.int(1))?;
     let highest = threads.iter().map(|thread| thread.attributes.get().io_priority).max();
     Ok(u64::from(highest.unwrap_or(0)))
 }
 
-/// ioprio_set(2): which (1 process, 2 group, 3 user), who, class and level.
+/// `ioprio_set(2)`: which (1 process, 2 group, 3 user), who, class and level.
 pub(super) fn ioprio_set(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     let wanted = args.uint(2);
     match (wanted >> 13, wanted & 0x1fff) {

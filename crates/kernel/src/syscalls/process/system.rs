@@ -17,7 +17,8 @@ use crate::memory;
 use crate::process::Process;
 use crate::process::limits::{Limit, Resource};
 
-/// The release that programs see: new enough for any libc, fixed so that it tells nothing of the host.
+/// The release that programs see: new enough for any libc, fixed so that it tells nothing of the
+/// host.
 pub(crate) const RELEASE: &str = "6.18.0-adyton";
 /// The build string.
 pub(crate) const VERSION: &str = "#1 SMP";
@@ -138,7 +139,7 @@ pub(super) fn prlimit64(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     Ok(0)
 }
 
-/// Whether the caller may see and set another's limits: the same real ids, or CAP_SYS_RESOURCE.
+/// Whether the caller may see and set another's limits: the same real ids, or `CAP_SYS_RESOURCE`.
 fn check_owner(cx: &Context<'_>, process: &Process) -> Result<()> {
     let from = Arc::clone(&cx.process.credentials.lock());
     let to = Arc::clone(&process.credentials.lock());
@@ -242,8 +243,8 @@ const BARRIER_PRIVATE_EXPEDITED_SYNC_CORE: i32 = 1 << 5;
 const BARRIER_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE: i32 = 1 << 6;
 const BARRIERS: i32 = (1 << 7) - 1;
 
-/// membarrier(2): command, flags. Each vCPU that runs user code is made to leave it once, which orders
-/// its accesses, and its instruction fetches too.
+/// membarrier(2): command, flags. Each vCPU that runs user code is made to leave it once, which
+/// orders its accesses, and its instruction fetches too.
 pub(super) fn membarrier(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     if args.uint(1) != 0 {
         return Err(Errno::EINVAL.because("the flag belongs to a command that is not supported"));

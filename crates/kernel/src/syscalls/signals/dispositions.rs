@@ -1,6 +1,6 @@
 //! Handlers, masks, alternate stacks.
 //!
-//! Source: rt_sigaction(2), rt_sigprocmask(2), sigpending(2), sigaltstack(2).
+//! Source: `rt_sigaction(2)`, `rt_sigprocmask(2)`, sigpending(2), sigaltstack(2).
 
 use abi::Errno;
 use abi::errno::Result;
@@ -35,7 +35,7 @@ pub(crate) fn read_set(cx: &Context<'_>, address: u64, size: usize) -> Result<Si
     Ok(SignalSet::from_bits(cx.read(address)?))
 }
 
-/// rt_sigaction(2): signal, new or null, where the old one goes or null, `sigsetsize`.
+/// `rt_sigaction(2)`: signal, new or null, where the old one goes or null, `sigsetsize`.
 pub(super) fn rt_sigaction(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     check_set_size(args.size(3))?;
     let (new, old) = (args.address(1), args.address(2));
@@ -53,7 +53,7 @@ pub(super) fn rt_sigaction(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     Ok(0)
 }
 
-/// rt_sigprocmask(2): how, set or null, where the old mask goes or null, `sigsetsize`.
+/// `rt_sigprocmask(2)`: how, set or null, where the old mask goes or null, `sigsetsize`.
 #[inline]
 pub(super) fn rt_sigprocmask(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     check_set_size(args.size(3))?;
@@ -74,7 +74,7 @@ pub(super) fn rt_sigprocmask(cx: &Context<'_>, args: &Arguments) -> Result<u64> 
     Ok(0)
 }
 
-/// rt_sigpending(2): where the set goes, its size at most 8.
+/// `rt_sigpending(2)`: where the set goes, its size at most 8.
 pub(super) fn rt_sigpending(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     let size = args.size(1);
     if size > SET_SIZE {

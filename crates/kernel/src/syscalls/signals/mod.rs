@@ -13,7 +13,11 @@ use crate::signal::deliver;
 
 /// Calls that finish at once; `None`: not here, or it must wait.
 #[inline]
-pub(crate) fn at_once(cx: &mut Context<'_>, number: usize, args: &Arguments) -> Option<Result<u64>> {
+pub(crate) fn at_once(
+    cx: &mut Context<'_>,
+    number: usize,
+    args: &Arguments,
+) -> Option<Result<u64>> {
     Some(match number {
         nr::RT_SIGACTION => dispositions::rt_sigaction(cx, args),
         nr::RT_SIGPROCMASK => dispositions::rt_sigprocmask(cx, args),
@@ -30,7 +34,11 @@ pub(crate) fn at_once(cx: &mut Context<'_>, number: usize, args: &Arguments) -> 
 }
 
 /// Calls that may wait; `None`: not here.
-pub(crate) async fn waiting(cx: &mut Context<'_>, number: usize, args: &Arguments) -> Option<Result<u64>> {
+pub(crate) async fn waiting(
+    cx: &mut Context<'_>,
+    number: usize,
+    args: &Arguments,
+) -> Option<Result<u64>> {
     Some(match number {
         nr::RT_SIGSUSPEND => waiting::rt_sigsuspend(cx, args).await,
         nr::PAUSE => waiting::pause(cx).await,

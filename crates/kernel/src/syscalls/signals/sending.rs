@@ -1,6 +1,6 @@
 //! Sending signals to processes and threads.
 //!
-//! Source: kill(2), tgkill(2), rt_sigqueueinfo(2).
+//! Source: kill(2), tgkill(2), `rt_sigqueueinfo(2)`.
 
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
@@ -65,7 +65,7 @@ pub(super) fn tkill(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     to_thread(cx, None, args.int(0), args.int(1))
 }
 
-/// rt_sigqueueinfo(2): process, signal, `siginfo`.
+/// `rt_sigqueueinfo(2)`: process, signal, `siginfo`.
 pub(super) fn rt_sigqueueinfo(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     let (pid, number) = (args.int(0), args.int(1));
     let bytes: [u8; info::SIZE] = cx.read(args.address(2))?;
@@ -79,7 +79,7 @@ pub(super) fn rt_sigqueueinfo(cx: &Context<'_>, args: &Arguments) -> Result<u64>
     Ok(0)
 }
 
-/// rt_tgsigqueueinfo(2): process, thread, signal, `siginfo`.
+/// `rt_tgsigqueueinfo(2)`: process, thread, signal, `siginfo`.
 pub(super) fn rt_tgsigqueueinfo(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     let (tgid, tid, number) = (args.int(0), args.int(1), args.int(2));
     let bytes: [u8; info::SIZE] = cx.read(args.address(3))?;

@@ -1,6 +1,6 @@
 //! Interval timers and POSIX timers: decoding; the timers themselves are in `signal::timers`.
 //!
-//! Source: setitimer(2), alarm(2), timer_create(2), timer_settime(2).
+//! Source: setitimer(2), alarm(2), `timer_create(2)`, `timer_settime(2)`.
 
 use alloc::sync::Arc;
 
@@ -57,7 +57,7 @@ pub(super) fn setitimer(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     Ok(0)
 }
 
-/// timer_create(2): clock, `sigevent` or null, where the id goes.
+/// `timer_create(2)`: clock, `sigevent` or null, where the id goes.
 pub(super) fn timer_create(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     let (clock, usable) = Clock::from_raw(cx, args.int(0))?;
     if usable == Use::Asking {
@@ -88,7 +88,7 @@ pub(super) fn timer_create(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     Ok(0)
 }
 
-/// timer_settime(2): id, flags, `itimerspec`, where the old one goes.
+/// `timer_settime(2)`: id, flags, `itimerspec`, where the old one goes.
 pub(super) fn timer_settime(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     if args.address(2) == 0 {
         return Err(Errno::EINVAL.because("no new setting"));
@@ -103,19 +103,19 @@ pub(super) fn timer_settime(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     Ok(0)
 }
 
-/// timer_gettime(2): id, `itimerspec`.
+/// `timer_gettime(2)`: id, `itimerspec`.
 pub(super) fn timer_gettime(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     let setting = cx.process.signals.timers.get(cx.process, args.int(0))?;
     write_spec(cx, args.address(1), setting)?;
     Ok(0)
 }
 
-/// timer_getoverrun(2): id.
+/// `timer_getoverrun(2)`: id.
 pub(super) fn timer_getoverrun(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     cx.process.signals.timers.overrun(args.int(0)).map(|count| u64::from(count.unsigned_abs()))
 }
 
-/// timer_delete(2): id.
+/// `timer_delete(2)`: id.
 pub(super) fn timer_delete(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     cx.process.signals.timers.delete(cx.process, args.int(0)).map(|()| 0)
 }

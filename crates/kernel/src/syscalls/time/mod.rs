@@ -13,7 +13,11 @@ use crate::context::Context;
 
 /// Calls that finish at once; `None`: not here, or it must wait.
 #[inline]
-pub(crate) fn at_once(cx: &mut Context<'_>, number: usize, args: &Arguments) -> Option<Result<u64>> {
+pub(crate) fn at_once(
+    cx: &mut Context<'_>,
+    number: usize,
+    args: &Arguments,
+) -> Option<Result<u64>> {
     Some(match number {
         nr::CLOCK_GETTIME => clocks::clock_gettime(cx, args),
         nr::CLOCK_GETRES => clocks::clock_getres(cx, args),
@@ -36,7 +40,11 @@ pub(crate) fn at_once(cx: &mut Context<'_>, number: usize, args: &Arguments) -> 
 }
 
 /// Calls that may wait; `None`: not here.
-pub(crate) async fn waiting(cx: &mut Context<'_>, number: usize, args: &Arguments) -> Option<Result<u64>> {
+pub(crate) async fn waiting(
+    cx: &mut Context<'_>,
+    number: usize,
+    args: &Arguments,
+) -> Option<Result<u64>> {
     Some(match number {
         nr::NANOSLEEP => sleep::nanosleep(cx, args).await,
         nr::CLOCK_NANOSLEEP => sleep::clock_nanosleep(cx, args).await,

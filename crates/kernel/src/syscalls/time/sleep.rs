@@ -1,6 +1,6 @@
 //! Sleeping.
 //!
-//! Source: nanosleep(2), clock_nanosleep(2), restart_syscall(2).
+//! Source: nanosleep(2), `clock_nanosleep(2)`, `restart_syscall(2)`.
 
 use alloc::sync::Arc;
 
@@ -30,7 +30,7 @@ pub(super) async fn nanosleep(cx: &Context<'_>, args: &Arguments) -> Result<u64>
     until(cx, spec::after(time), args.address(1)).await
 }
 
-/// clock_nanosleep(2): clock, flags, time, where what remains goes.
+/// `clock_nanosleep(2)`: clock, flags, time, where what remains goes.
 pub(super) async fn clock_nanosleep(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     let (clock, usable) = Clock::from_raw(cx, args.int(0))?;
     if usable == Use::Asking {
@@ -55,7 +55,7 @@ pub(super) async fn clock_nanosleep(cx: &Context<'_>, args: &Arguments) -> Resul
 }
 
 /// Sleeps until `deadline` (monotonic ns). When a signal comes first, what remains is written to
-/// `remaining` and restart_syscall goes on here.
+/// `remaining` and `restart_syscall` goes on here.
 pub(crate) async fn until(cx: &Context<'_>, deadline: u64, remaining: u64) -> Result<u64> {
     if cx.interruptible(cx.kernel.executor.sleep_until(deadline)).await.is_ok() {
         return Ok(0);

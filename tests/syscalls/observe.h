@@ -110,6 +110,16 @@ UNUSED static void need(int condition, const char *what)
     }
 }
 
+/* A working directory on another file system, if the test asks for one: see test_files.py. */
+__attribute__((constructor)) UNUSED static void go_to_place(void)
+{
+    const char *place = getenv("PLACE");
+    if (place) {
+        mkdir(place, 0700);
+        need(chdir(place) == 0, place);
+    }
+}
+
 UNUSED static void *fresh(size_t bytes)
 {
     void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

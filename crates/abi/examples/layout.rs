@@ -111,5 +111,10 @@ fn records(add: &mut impl FnMut(&str, u64)) {
     add("trace.STRING", trace::STRING.into());
     add("trace.BYTES", trace::BYTES.into());
     add("trace.CUT", trace::CUT.into());
+    add("trace.LINE", trace::crash::LINE.into());
+    add("trace.REGISTERS", trace::crash::REGISTERS.into());
+    add("trace.MAPS", trace::crash::MAPS.into());
+    add("trace.MEMORY", trace::crash::MEMORY.into());
+    add("trace.PROGRAM", trace::crash::PROGRAM.into());
     add("trace.RECORD_MAX", trace::RECORD_MAX as u64);
 }

@@ -30,7 +30,7 @@ pub enum Code {
     /// Removes `path`; `flags` 1: a directory.
     Remove = 9,
     /// Renames `path` below `handle` to the second path below handle `offset`; the buffer holds
-    /// both, the first `path_len` bytes long.
+    /// both, the first `path_len` bytes long; `flags` 2: the two change places.
     Rename = 10,
     /// Makes symbolic link `path`, whose target stands behind it in the buffer.
     SymbolicLink = 11,
@@ -54,6 +54,9 @@ pub enum Code {
     GetWindow = 20,
     /// Does nothing: measures the carrier.
     Nothing = 21,
+    /// Sets owner and group of `path` below `handle`, a last symbolic link not followed: `offset` holds
+    /// the user in the low half, the group in the high half; `u32::MAX`: leave.
+    SetOwner = 22,
 }
 
 /// `offset` of an operation on a stream.

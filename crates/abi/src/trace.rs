@@ -51,10 +51,14 @@ impl Head {
             bytes[at..at + field.len()].copy_from_slice(field);
             at += field.len();
         };
-        [self.total_len, self.pid, self.tid, self.nr].iter().for_each(|f| put(&f.to_le_bytes()));
+        for field in [self.total_len, self.pid, self.tid, self.nr] {
+            put(&field.to_le_bytes());
+        }
         put(&self.t_ns.to_le_bytes());
         put(&self.result.to_le_bytes());
-        self.args.iter().for_each(|arg| put(&arg.to_le_bytes()));
+        for arg in self.args {
+            put(&arg.to_le_bytes());
+        }
         put(&self.duration_ns.to_le_bytes());
         put(&self.why_len.to_le_bytes());
         put(&self.strings.to_le_bytes());

@@ -42,14 +42,10 @@ fn record(registers: &Registers) -> Option<()> {
     let mut maps = Line::new();
     let _ = writeln!(maps, "{:08x}-{:08x} r-xp 00000000 00:00 0 [adyton]", image.start, image.end);
     record.add(crash::MAPS, STRING, &[maps.text().as_bytes()]);
-    let r = registers;
-    let words = [
-        r.r8, r.r9, r.r10, r.r11, r.r12, r.r13, r.r14, r.r15, r.rdi, r.rsi, r.rbp, r.rbx, r.rdx, r.rax,
-        r.rcx, r.rsp, r.rip, r.rflags,
-    ];
+    let words = registers.words();
     record.add(crash::REGISTERS, BYTES, &[words.map(u64::to_le_bytes).as_flattened()]);
-    let stack = stack(r.rsp);
-    record.add(crash::MEMORY, BYTES, &[&r.rsp.to_le_bytes(), stack]);
+    let stack = stack(registers.rsp);
+    record.add(crash::MEMORY, BYTES, &[&registers.rsp.to_le_bytes(), stack]);
     record.send(image.start);
     Some(())
 }
@@ -91,7 +87,9 @@ impl Record {
         let len: usize = parts.iter().map(|part| part.len()).sum();
         self.push(&[argument, kind]);
         self.push(&u16::try_from(len).unwrap_or(0).to_le_bytes());
-        parts.iter().for_each(|part| self.push(part));
+        for part in parts {
+            self.push(part);
+        }
         self.contents += 1;
     }
 
@@ -110,6 +108,7 @@ impl Record {
 
 /// The registers that a caller's frame is found by.
 #[cfg(not(any(test, feature = "hosted")))]
+#[expect(clippy::inline_always, reason = "the frame must be one that stays: the caller's")]
 #[inline(always)]
 pub(crate) fn here() -> Registers {
     let mut registers = Registers::default();

@@ -5,6 +5,7 @@
 //! initialises the others, so that no thread sees another's.
 
 use crate::cpu::{self, Features};
+use crate::sync::Once;
 
 const X87: u64 = 1;
 const AVX: u64 = 4;
@@ -208,10 +209,23 @@ routine!(clear_masks()
     "kxorq k0, k0, k0" "kxorq k1, k1, k1" "kxorq k2, k2, k2" "kxorq k3, k3, k3"
     "kxorq k4, k4, k4" "kxorq k5, k5, k5" "kxorq k6, k6, k6" "kxorq k7, k7, k7");
 
+/// Offset and bytes of components 0 to 7 in the standard XSAVE layout.
+static LAYOUT: Once<[(usize, usize); 8]> = Once::new();
+
 /// Offset and bytes of a component in the standard XSAVE layout.
+///
+/// Asked once: CPUID costs microseconds in a virtual machine, and SGX does not have it.
 fn component(number: u32) -> (usize, usize) {
-    let leaf = core::arch::x86_64::__cpuid_count(13, number);
-    (leaf.ebx as usize, leaf.eax as usize)
+    let place = number as usize & 7;
+    if let Some(layout) = LAYOUT.get() {
+        return layout[place];
+    }
+    let layout = [0, 1, 2, 3, 4, 5, 6, 7].map(|number| {
+        let leaf = core::arch::x86_64::__cpuid_count(13, number);
+        (leaf.ebx as usize, leaf.eax as usize)
+    });
+    LAYOUT.set(layout);
+    layout[place]
 }
 
 /// The components that frames carry on this machine.

@@ -80,6 +80,7 @@ impl Request {
         const SYNC: u32 = Code::Sync as u32;
         const SET_MODE: u32 = Code::SetMode as u32;
         const SET_TIMES: u32 = Code::SetTimes as u32;
+        const SET_OWNER: u32 = Code::SetOwner as u32;
         const POLL: u32 = Code::Poll as u32;
         const GET_TERMINAL: u32 = Code::GetTerminal as u32;
         const SET_TERMINAL: u32 = Code::SetTerminal as u32;
@@ -99,8 +100,8 @@ impl Request {
                 let flags = if self.operation.flags & 1 != 0 { libc::AT_REMOVEDIR } else { 0 };
                 [libc::SYS_unlinkat as u64, fd, path, flags as u64, 0]
             }),
-            RENAME => self.two_paths(libc::SYS_renameat),
-            LINK => self.two_paths(libc::SYS_linkat),
+            RENAME => self.two_paths(libc::SYS_renameat2, u64::from(self.operation.flags & 2)),
+            LINK => self.two_paths(libc::SYS_linkat, 0),
             SYMBOLIC_LINK => self.symbolic_link(),
             TRUNCATE => self.plain(libc::SYS_ftruncate, self.operation.offset),
             SYNC if self.operation.flags & 1 != 0 => self.plain(libc::SYS_fdatasync, 0),
@@ -109,6 +110,7 @@ impl Request {
                 [libc::SYS_fchmodat as u64, fd, path, self.operation.mode.into(), 0]
             }),
             SET_TIMES => self.set_times(),
+            SET_OWNER => self.set_owner(),
             POLL => self.poll(),
             GET_TERMINAL => self.control(libc::TCGETS, 36),
             SET_TERMINAL => self.control(libc::TCSETS + u64::from(self.operation.flags.min(2)), 36),
@@ -339,14 +341,15 @@ impl Request {
         self.with_path(|path| [libc::SYS_readlinkat as u64, self.fd as u64, path, out, room])
     }
 
-    fn two_paths(&self, number: i64) -> i64 {
+    fn two_paths(&self, number: i64, flags: u64) -> i64 {
         let Some(second_fd) = handles::descriptor(self.operation.offset) else { return EBADF };
         let (second, len) = self.behind();
         let second = u32::try_from(len).ok().and_then(|len| Path::copy(second, len));
         let (Some(first), Some(second)) = (self.path(), second) else { return EINVAL };
         // SAFETY: two C strings on this stack.
         unsafe {
-            sys::call4(number, self.fd as u64, first.address(), second_fd as u64, second.address())
+            let (from, to) = (self.fd as u64, second_fd as u64);
+            sys::call(number, [from, first.address(), to, second.address(), flags, 0])
         }
     }
 
@@ -379,6 +382,16 @@ impl Request {
         let pairs = (&raw const pairs) as u64;
         // SAFETY: a path and two timespecs on this stack.
         unsafe { sys::call4(libc::SYS_utimensat, self.fd as u64, path.address(), pairs, flags) }
+    }
+
+    fn set_owner(&self) -> i64 {
+        let Some(path) = self.path() else { return EINVAL };
+        let (uid, gid) = (self.operation.offset & 0xffff_ffff, self.operation.offset >> 32);
+        let empty = if self.operation.path_len == 0 { libc::AT_EMPTY_PATH } else { 0 };
+        let flags = (libc::AT_SYMLINK_NOFOLLOW | empty) as u64;
+        let arguments = [self.fd as u64, path.address(), uid, gid, flags, 0];
+        // SAFETY: the path is a C string on this stack.
+        unsafe { sys::call(libc::SYS_fchownat, arguments) }
     }
 
     fn poll(&self) -> i64 {

@@ -135,7 +135,8 @@ fn become_decoder(command: &Command, source: u64) -> ! {
         let how = libc::SIG_SETMASK as u64;
         sys::call4(libc::SYS_rt_sigprocmask, how, (&raw const none) as u64, 0, 8)
     };
-    let [words, environment] = [&command.words, &command.environment].map(|list| list.as_ptr() as u64);
+    let [words, environment] =
+        [&command.words, &command.environment].map(|list| list.as_ptr() as u64);
     // SAFETY: lists of strings that end with a null pointer.
     unsafe { sys::call4(libc::SYS_execve, command.words[0] as u64, words, environment, 0) };
     loop {

@@ -27,6 +27,8 @@ pub const MAGIC: u64 = 0x6164_7974;
 const NAMES_MAX: usize = 1 << 20;
 /// Bytes of a list that cross at once.
 const LIST: usize = 64 << 10;
+/// Of a rename: the two names change places.
+const EXCHANGE: u32 = 2;
 /// Longest text of a symbolic link.
 const LINK_MAX: usize = 4095;
 
@@ -87,10 +89,11 @@ impl Host {
     }
 
     /// An operation with a path and something behind it.
-    async fn change_with(&self, code: Code, path: &[u8], behind: &[u8]) -> Result<()> {
+    async fn change_with(&self, code: Code, path: &[u8], behind: &[u8], flags: u32) -> Result<()> {
         self.check_writable()?;
         let mut exchange = Exchange::new(code, self.root, path, behind.len())?;
         exchange.put(behind);
+        exchange.operation.flags = flags;
         // Of the operations with two paths, the second one's directory.
         exchange.operation.offset = self.root;
         exchange.carry_out().await.0.nothing()
@@ -136,19 +139,42 @@ impl Lower for Host {
     }
 
     fn make_link<'a>(&'a self, path: &'a [u8], target: &'a [u8]) -> Waiting<'a, Result<()>> {
-        Box::pin(self.change_with(Code::SymbolicLink, path, target))
+        Box::pin(self.change_with(Code::SymbolicLink, path, target, 0))
     }
 
     fn link<'a>(&'a self, from: &'a [u8], to: &'a [u8]) -> Waiting<'a, Result<()>> {
-        Box::pin(self.change_with(Code::Link, from, to))
+        Box::pin(self.change_with(Code::Link, from, to, 0))
     }
 
     fn remove<'a>(&'a self, path: &'a [u8], directory: bool) -> Waiting<'a, Result<()>> {
         Box::pin(self.change(Code::Remove, path, directory.into(), 0))
     }
 
-    fn rename<'a>(&'a self, from: &'a [u8], to: &'a [u8]) -> Waiting<'a, Result<()>> {
-        Box::pin(self.change_with(Code::Rename, from, to))
+    fn rename<'a>(
+        &'a self,
+        from: &'a [u8],
+        to: &'a [u8],
+        exchange: bool,
+    ) -> Waiting<'a, Result<()>> {
+        Box::pin(async move {
+            let flags = if exchange { EXCHANGE } else { 0 };
+            self.change_with(Code::Rename, from, to, flags).await
+        })
+    }
+
+    fn set_owner<'a>(
+        &'a self,
+        path: &'a [u8],
+        uid: Option<u32>,
+        gid: Option<u32>,
+    ) -> Waiting<'a, Result<()>> {
+        Box::pin(async move {
+            self.check_writable()?;
+            let [uid, gid] = [uid, gid].map(|id| u64::from(id.unwrap_or(u32::MAX)));
+            let mut exchange = Exchange::new(Code::SetOwner, self.root, path, 0)?;
+            exchange.operation.offset = uid | gid << 32;
+            exchange.carry_out().await.0.nothing()
+        })
     }
 
     fn set_permissions<'a>(&'a self, path: &'a [u8], mode: u32) -> Waiting<'a, Result<()>> {
@@ -163,7 +189,7 @@ impl Lower for Host {
     ) -> Waiting<'a, Result<()>> {
         Box::pin(async move {
             let words = [accessed, modified].map(|time| time.unwrap_or(i64::MIN).to_le_bytes());
-            self.change_with(Code::SetTimes, path, words.as_flattened()).await
+            self.change_with(Code::SetTimes, path, words.as_flattened(), 0).await
         })
     }
 }

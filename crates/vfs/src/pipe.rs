@@ -204,12 +204,13 @@ impl State {
             let Some(first) = self.slots.front_mut() else { break };
             let part = first.len.min(sink.room());
             let taken = sink.put_frames(&first.frames, first.start, part);
+            if taken < part {
+                // As Linux does, what a bad buffer took only a part of is not taken at all.
+                break;
+            }
             done += taken;
             first.start += taken;
             first.len -= taken;
-            if taken < part {
-                break;
-            }
             let packet = first.packet;
             if (packet || first.len == 0)
                 && let Some(slot) = self.slots.pop_front()
@@ -225,8 +226,9 @@ impl State {
 
     /// Puts what `source` has behind what is there, as far as slots reach; `None`: no memory.
     fn put(&mut self, source: &mut dyn Source, packet: bool) -> Option<usize> {
-        let mut done = if packet { 0 } else { self.merge(source) };
-        let mut faulted = false;
+        let merged = if packet { Some(0) } else { self.merge(source) };
+        let mut done = merged.unwrap_or(0);
+        let mut faulted = merged.is_none();
         while source.left() > 0 && !self.is_full() && !faulted {
             let Some(frames) = self.spare.pop().or_else(|| Extent::allocate(1)) else {
                 return (done > 0).then_some(done);
@@ -234,27 +236,32 @@ impl State {
             let part = source.left().min(PAGE);
             let len = source.take_frames(&frames, 0, part);
             faulted = len < part;
-            if len == 0 {
+            if faulted {
+                // As Linux does, a page that could not be filled whole is not written at all.
                 self.keep(frames);
             } else {
                 self.slots.push_back(Slot { frames, start: 0, len, packet });
+                done += len;
             }
-            done += len;
         }
         Some(done)
     }
 
-    /// Puts the part of a write that fills no page behind the last slot's bytes, if it fits.
-    fn merge(&mut self, source: &mut dyn Source) -> usize {
+    /// Puts the part of a write that fills no page behind the last slot's bytes, if it fits; `None`:
+    /// it could not be read whole, and nothing was put.
+    fn merge(&mut self, source: &mut dyn Source) -> Option<usize> {
         let rest = source.left() % PAGE;
-        let Some(last) = self.slots.back_mut() else { return 0 };
+        let Some(last) = self.slots.back_mut() else { return Some(0) };
         let end = last.start + last.len;
         if rest == 0 || last.packet || end + rest > PAGE {
-            return 0;
+            return Some(0);
         }
         let taken = source.take_frames(&last.frames, end, rest);
+        if taken < rest {
+            return None;
+        }
         last.len += taken;
-        taken
+        Some(taken)
     }
 
     fn keep(&mut self, frames: Extent) {

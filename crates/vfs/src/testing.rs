@@ -70,6 +70,12 @@ impl Sink for Bytes {
 }
 
 impl Source for Bytes {
+    fn skip_all(&mut self) -> usize {
+        let skipped = self.bytes.len();
+        self.bytes.clear();
+        skipped
+    }
+
     fn left(&self) -> usize {
         self.bytes.len()
     }

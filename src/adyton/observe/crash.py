@@ -62,18 +62,19 @@ _SENT = {0: "SI_USER", -1: "SI_QUEUE", -6: "SI_TKILL"}
 _SI_KERNEL = 0x80
 
 
-def report(record: Record, *, volumes: Sequence[tuple[str, str]] = ()) -> str:
-    """Write a crash record for a person; several lines, each with its newline.
+def report(record: Record, *, volumes: Sequence[tuple[str, str]] = ()) -> Iterator[str]:
+    """Write a crash record for a person, line by line, each with its newline.
 
     Args:
         record: Of the kind CRASH.
         volumes: (host path, path inside) of what is not at the same place.
     """
     try:
-        lines = list(_lines(record, volumes))
-    except (struct.error, ValueError, OverflowError, KeyError) as error:
-        lines = [f"a crash report is malformed: {error}"]
-    return "".join(f"adyton: {_printable(line)}\n" for line in lines)
+        for line in _lines(record, volumes):
+            yield f"adyton: {_printable(line)}\n"
+    except Exception as error:
+        # What a crashed program left behind can be wrong in any way; the lines so far stand.
+        yield f"adyton: the rest of this crash report is malformed: {_printable(str(error))}\n"
 
 
 def _printable(text: str) -> str:
@@ -128,7 +129,11 @@ def _locate(path: str, volumes: Sequence[tuple[str, str]]) -> str | None:
 
 
 def _what(record: Record, process: unwind.Process) -> str:
-    number, code, cause = record.arguments[0], forms.signed(record.arguments[1]), record.arguments[2]
+    number, code, cause = (
+        record.arguments[0],
+        forms.signed(record.arguments[1]),
+        record.arguments[2],
+    )
     meaning = ""
     with contextlib.suppress(ValueError):
         meaning = signal.strsignal(number) or ""
@@ -162,5 +167,5 @@ def _frame(process: unwind.Process, address: int, *, returned: bool) -> str:
     if found is None:
         return f"{address:#x} {text}"
     file, place = found
-    name = symbols.describe(file, file.path, place)
+    name = symbols.describe(file, place)
     return f"{address:#x} {name or '?'} {text}"

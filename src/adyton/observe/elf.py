@@ -31,12 +31,14 @@ _NOTYPE, _FUNCTION, _INDIRECT = 0, 2, 10
 class Section:
     """Where a section lies: in memory, and in the file."""
 
-    __slots__ = ("address", "entry_size", "flags", "kind", "link", "offset", "size")
+    __slots__ = ("address", "flags", "kind", "link", "offset", "size")
 
-    def __init__(self, fields: tuple[int, ...]) -> None:
-        """Take a section header's fields behind its name."""
+    def __init__(self, fields: tuple[int, ...], file_size: int) -> None:
+        """Take a section header's fields behind its name; what leaves the file is empty."""
         self.kind, self.flags, self.address, self.offset, self.size, self.link = fields[:6]
-        self.entry_size = fields[8]
+        if self.kind != _NOBITS and self.offset + self.size > file_size:
+            self.offset = self.size = 0
+        self.offset = min(self.offset, file_size)
 
 
 class File:
@@ -53,7 +55,7 @@ class File:
         self.data = _map(path)
         try:
             self._read_headers()
-        except (struct.error, IndexError, ValueError):
+        except (struct.error, IndexError, ValueError, OverflowError):
             raise TraceMalformed(f"{path} is no ELF file of x86-64") from None
 
     def _read_headers(self) -> None:
@@ -68,7 +70,7 @@ class File:
             kind, _, offset, address, _, in_file, in_memory, _ = _SEGMENT.unpack_from(
                 self.data, segments_at + index * segment_size
             )
-            if kind == _LOAD:
+            if kind == _LOAD and offset + in_file <= len(self.data):
                 self.loads.append((offset, in_file, address, in_memory))
             elif kind == _EH_FRAME_HEADER:
                 self.unwind_table = (address, in_file)
@@ -76,7 +78,7 @@ class File:
             _SECTION.unpack_from(self.data, sections_at + index * section_size)
             for index in range(sections if sections_at else 0)
         ]
-        self._sections = [Section(fields[1:]) for fields in raw]
+        self._sections = [Section(fields[1:], len(self.data)) for fields in raw]
         self._names: dict[str, Section] = {}
         if names < len(self._sections):
             start = self._sections[names].offset

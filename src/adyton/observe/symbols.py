@@ -8,39 +8,34 @@ from __future__ import annotations
 import functools
 import os
 import re
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
+
+from adyton.observe import elf
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from adyton.observe import elf
 
 # Units of a larger file are not searched for a line: the person waits for the report.
 _DEBUG_MAX = 256 << 20
 _UNITS_MAX = 20_000
 
 
-def describe(file: elf.File, path: str, address: int) -> str:
+def describe(file: elf.File, address: int) -> str:
     """Return `function+0x12 (file:line)`, as far as known; empty when nothing is.
 
     Args:
         file: The file that holds the code.
-        path: Where it lies on the host.
         address: As the file's symbols have it.
     """
     try:
         found = file.function(address)
-        line = _line(path, address)
+        lines = _lines_of(file.path)
+        line = "" if lines is None else lines.at(address)
     except Exception:
         # A crash report is never lost for want of a symbol: malformed files raise many kinds.
         return ""
     name = f"{demangle(found[0])}+{found[1]:#x}" if found else "?" if line else ""
     return f"{name} ({line})" if line else name
-
-
-def _line(path: str, address: int) -> str:
-    lines = _lines_of(path)
-    return "" if lines is None else lines.at(address)
 
 
 @functools.lru_cache(maxsize=16)
@@ -49,12 +44,13 @@ def _lines_of(path: str) -> _Lines | None:
         from elftools.elf.elffile import ELFFile
     except ImportError:
         return None
-    # Kept open: units are read when they are asked for.
-    file = open(path, "rb")  # noqa: SIM115
-    image = ELFFile(file)
+    file = elf.opened(path)
+    if file is None or len(file.data) > _DEBUG_MAX:
+        return None
+    # Units are read when they are asked for; a mapping reads and seeks as a file does.
+    image = ELFFile(cast("IO[bytes]", file.data))
     section = image.get_section_by_name(".debug_line") or image.get_section_by_name(".zdebug_line")
-    if section is None or os.fstat(file.fileno()).st_size > _DEBUG_MAX:
-        file.close()
+    if section is None:
         return None
     return _Lines(image.get_dwarf_info())
 

@@ -8,6 +8,7 @@ openat(AT_FDCWD, "/nowhere", O_RDONLY) = -1 ENOENT (No such file or directory)  
 from __future__ import annotations
 
 import os
+import signal
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -43,7 +44,9 @@ def decode(
     counts = Counts()
     try:
         for record in records.read(source):
-            if record.number in (records.CRASH, records.MISSING):
+            if record.number == records.CRASH:
+                _write_crash(record, volumes)
+            elif record.number == records.MISSING:
                 _write(2, lines.format(record))
             elif summary:
                 counts.add(record)
@@ -55,18 +58,28 @@ def decode(
         _write(output, counts.table())
 
 
+def _write_crash(record: Record, volumes: Sequence[tuple[str, str]]) -> None:
+    # Line by line, so that what is known is there when a malformed file takes too long: the alarm's
+    # default action ends the decoder.
+    signal.alarm(_CRASH_SECONDS)
+    for line in crash.report(record, volumes=volumes):
+        _write(2, line)
+    signal.alarm(0)
+
+
 def _write(descriptor: int, text: str) -> None:
     data = memoryview(text.encode(errors="surrogateescape"))
     while data:
         data = data[os.write(descriptor, data) :]
 
 
+_CRASH_SECONDS = 20
+
+
 class Lines:
     """Formats records; keeps only whether more than one thread was seen, for the prefix."""
 
-    def __init__(
-        self, *, durations: bool = False, volumes: Sequence[tuple[str, str]] = ()
-    ) -> None:
+    def __init__(self, *, durations: bool = False, volumes: Sequence[tuple[str, str]] = ()) -> None:
         """Take whether to append durations, and (host path, path inside) of each volume."""
         self._durations = durations
         self._volumes = volumes
@@ -76,7 +89,7 @@ class Lines:
     def format(self, record: Record) -> str:
         """Write a record as one line or, for a crash, several, each with its newline."""
         if record.number == records.CRASH:
-            return crash.report(record, volumes=self._volumes)
+            return "".join(crash.report(record, volumes=self._volumes))
         if record.number == records.MISSING:
             return _missing(record)
         if record.number == records.LOST:
@@ -92,7 +105,9 @@ class Lines:
         if record.number == records.SIGNAL:
             name = forms.signal_name(first)
             code = forms.signed(second)
-            where = f"si_addr={third:#x}" if code > 0 else f"si_pid={third}"
+            where = f"si_addr={third:#x}"
+            if code <= 0 or name == "SIGCHLD":
+                where = f"si_pid={third & 0xFFFF_FFFF}"
             return f"--- {name} {{si_signo={name}, si_code={code}, {where}}} ---"
         if record.number == records.GONE:
             how = f"killed by {forms.signal_name(second)}" if first else f"exited with {second}"

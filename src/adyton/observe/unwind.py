@@ -30,7 +30,7 @@ _CONTEXT_AT = 40
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """A line of maps; `path` is empty, `[heap]` and its like, or a file's, as the program saw it."""
+    """A line of maps; `path` is empty, `[heap]` and its like, or a file's, as seen inside."""
 
     start: int
     end: int
@@ -127,7 +127,7 @@ def backtrace(process: Process, registers: Registers) -> list[tuple[int, bool]]:
     while len(frames) < FRAMES_MAX:
         address = current.get(_INSTRUCTION, 0)
         key = (address, current.get(_STACK_POINTER, 0))
-        if address == 0 and frames or key in seen:
+        if (address == 0 and frames) or key in seen:
             break
         seen.add(key)
         frames.append((address, returned))

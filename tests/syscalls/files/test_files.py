@@ -8,15 +8,22 @@ import pytest
 
 from tests.harness import Case, Machine, cases
 
-# Where the program's working directory lies inside.
-PLACES = {
-    "overlay": (),
-    "tmpfs": ("-w", "/tmp"),
-    "host": ("-v", "{folder}:/mnt:rw", "-w", "/mnt"),
-}
+ALL = cases(Path(__file__).parent)
 
 
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("case", cases(Path(__file__).parent))
-def test_files(case: Case, place: str, machine: Machine) -> None:
-    case.run(machine, options=PLACES[place])
+@pytest.mark.parametrize("case", ALL)
+def test_overlay(case: Case, machine: Machine) -> None:
+    """In the working directory: host files under a layer in memory."""
+    case.run(machine, place="overlay")
+
+
+@pytest.mark.parametrize("case", ALL)
+def test_tmpfs(case: Case, machine: Machine) -> None:
+    """In a folder that the program makes in /dev/shm, which is a tmpfs on both sides."""
+    case.run(machine, env={"PLACE": "/dev/shm/{name}"}, place="tmpfs")
+
+
+@pytest.mark.parametrize("case", ALL)
+def test_host(case: Case, machine: Machine) -> None:
+    """In a shared, writable folder of the host."""
+    case.run(machine, options=("-v", "{folder}:/mnt:rw", "-w", "/mnt"), place="host")

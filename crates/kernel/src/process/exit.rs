@@ -68,16 +68,12 @@ pub(crate) async fn end_thread(cx: &Context<'_>) {
 
 /// Ends every other thread of the caller's process, for exec: returns when the caller is alone.
 pub(crate) async fn end_other_threads(cx: &Context<'_>) {
-    let others: alloc::vec::Vec<_> = cx
-        .process
-        .threads
-        .lock()
-        .values()
-        .filter(|thread| thread.tid != cx.thread.tid)
-        .cloned()
-        .collect();
+    let others: alloc::vec::Vec<_> = {
+        let threads = cx.process.threads.lock();
+        let others = threads.values().filter(|thread| thread.tid != cx.thread.tid);
+        others.inspect(|thread| thread.ending.store(true, Ordering::SeqCst)).cloned().collect()
+    };
     for thread in others {
-        thread.ending.store(true, Ordering::SeqCst);
         thread.notify();
     }
     loop {

@@ -63,7 +63,7 @@ pub struct Found {
 pub struct Wanted {
     /// The file.
     pub file: Executable,
-    /// The path that led there, for AT_EXECFN and for the interpreter of a script.
+    /// The path that led there, for `AT_EXECFN` and for the interpreter of a script.
     pub name: Vec<u8>,
     /// The path leads nowhere once the program runs, so that no interpreter could open it.
     pub inaccessible: bool,
@@ -71,7 +71,7 @@ pub struct Wanted {
     pub arguments: Vec<Vec<u8>>,
     /// Environment.
     pub environment: Vec<Vec<u8>>,
-    /// Set-ID bits count: not after PR_SET_NO_NEW_PRIVS.
+    /// Set-ID bits count: not after `PR_SET_NO_NEW_PRIVS`.
     pub privileges: bool,
 }
 

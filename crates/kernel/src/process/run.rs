@@ -101,7 +101,12 @@ async fn live(kernel: &'static Kernel, thread: Arc<Thread>, registers: &'static 
                 let site = cx.registers.registers.rip.wrapping_sub(SYSCALL_LEN);
                 let number = cx.registers.registers.rax;
                 interrupted = call(&mut cx).await;
-                process.interception.trapped(&cx, site, number);
+                // After a successful execve the site belonged to a program that is gone.
+                let replaced = matches!(usize::try_from(number), Ok(abi::nr::EXECVE | abi::nr::EXECVEAT))
+                    && cx.registers.registers.rax == 0;
+                if !replaced {
+                    process.interception.trapped(&cx, site, number);
+                }
             }
             Exit::Fault(raised) => faulted(&mut cx, raised).await,
             Exit::Door => door(&mut cx),

@@ -199,6 +199,12 @@ impl ThreadSignals {
         own.fault = FaultRecord::default();
     }
 
+    /// Takes over what is pending for a thread that ends (execve(2) in another than the first).
+    pub(crate) fn take_over(&self, old: &Self) {
+        let taken = old.with_queue(|queue| core::mem::replace(queue, Queue::new()));
+        self.with_queue(|queue| *queue = taken);
+    }
+
     /// The alternate stack, for a thread that inherits it (fork).
     pub fn alternate_stack(&self) -> AlternateStack {
         self.own.lock().stack

@@ -9,7 +9,6 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use abi::trace::{BYTES, STRING, crash, nr};
-use abi::trap::Registers;
 use platform::user;
 
 use crate::context::Context;
@@ -38,7 +37,7 @@ pub(crate) fn report(cx: &Context<'_>, info: &Info) {
     let args = [info.signal.number().into(), code, info.cause(), 0, 0, 0];
     let mut record = Record::event(nr::CRASH, args);
     record.add(crash::PROGRAM, STRING, &cx.process.program.lock().path);
-    record.add(crash::REGISTERS, BYTES, &words(registers));
+    record.add(crash::REGISTERS, BYTES, registers.words().map(u64::to_le_bytes).as_flattened());
     let near = [info.cause(), registers.rip, registers.rsp];
     record.add(crash::MAPS, STRING, &lines(&maps, near));
     if let Some(stack) = stack(registers.rsp, &maps) {
@@ -64,15 +63,6 @@ fn plain(cx: &Context<'_>, info: &Info, maps: &[Mapping]) -> String {
 
 fn holder(maps: &[Mapping], address: u64) -> Option<&Mapping> {
     maps.iter().find(|mapping| mapping.range.contains(&address))
-}
-
-fn words(registers: &Registers) -> Vec<u8> {
-    let r = registers;
-    let all = [
-        r.r8, r.r9, r.r10, r.r11, r.r12, r.r13, r.r14, r.r15, r.rdi, r.rsi, r.rbp, r.rbx, r.rdx, r.rax,
-        r.rcx, r.rsp, r.rip, r.rflags,
-    ];
-    all.iter().flat_map(|word| word.to_le_bytes()).collect()
 }
 
 /// Lines of the mappings that matter: those near `addresses` first, then the executable ones.

@@ -84,8 +84,7 @@ impl Trace {
             return;
         }
         let args = args.0.map(|word| format!("{word:#x}")).join(", ");
-        let why =
-            format!("{name}({args}) is not supported: ENOSYS (process {})", cx.process.pid);
+        let why = format!("{name}({args}) is not supported: ENOSYS (process {})", cx.process.pid);
         if self.on {
             record::missing(cx, number, &why);
         } else {

@@ -32,13 +32,37 @@ enum Content {
 const fn contents(number: usize) -> &'static [(usize, Content)] {
     use Content::{Fixed, Input, Output, Text};
     match number {
-        nr::OPEN | nr::STAT | nr::LSTAT | nr::ACCESS | nr::CHDIR | nr::MKDIR | nr::RMDIR
-        | nr::CREAT | nr::UNLINK | nr::READLINK | nr::CHMOD | nr::CHOWN | nr::LCHOWN
-        | nr::TRUNCATE | nr::STATFS | nr::EXECVE | nr::MEMFD_CREATE | nr::UTIME | nr::UTIMES => {
-            &[(0, Text)]
-        }
-        nr::OPENAT | nr::NEWFSTATAT | nr::FACCESSAT | nr::FACCESSAT2 | nr::MKDIRAT | nr::UNLINKAT
-        | nr::READLINKAT | nr::FCHMODAT | nr::FCHOWNAT | nr::UTIMENSAT | nr::STATX | nr::EXECVEAT
+        nr::OPEN
+        | nr::STAT
+        | nr::LSTAT
+        | nr::ACCESS
+        | nr::CHDIR
+        | nr::MKDIR
+        | nr::RMDIR
+        | nr::CREAT
+        | nr::UNLINK
+        | nr::READLINK
+        | nr::CHMOD
+        | nr::CHOWN
+        | nr::LCHOWN
+        | nr::TRUNCATE
+        | nr::STATFS
+        | nr::EXECVE
+        | nr::MEMFD_CREATE
+        | nr::UTIME
+        | nr::UTIMES => &[(0, Text)],
+        nr::OPENAT
+        | nr::NEWFSTATAT
+        | nr::FACCESSAT
+        | nr::FACCESSAT2
+        | nr::MKDIRAT
+        | nr::UNLINKAT
+        | nr::READLINKAT
+        | nr::FCHMODAT
+        | nr::FCHOWNAT
+        | nr::UTIMENSAT
+        | nr::STATX
+        | nr::EXECVEAT
         | nr::OPENAT2 => &[(1, Text)],
         nr::RENAME | nr::LINK | nr::SYMLINK => &[(0, Text), (1, Text)],
         nr::RENAMEAT | nr::RENAMEAT2 | nr::LINKAT => &[(1, Text), (3, Text)],
@@ -211,4 +235,3 @@ pub(crate) fn flush(kernel: &Kernel) {
         gate::call(HostCall::Trace, arguments);
     }
 }
-

@@ -3,7 +3,6 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 
-use abi::Errno;
 use abi::errno::Result;
 
 use super::attributes::{self, Attributes};
@@ -34,8 +33,10 @@ async fn carry(attributes: &Attributes, origin: &Arc<Origin>, change: Change) ->
         }
         Change::Owner(uid, gid, _) => {
             let owner = attributes.owner();
-            if uid.is_some_and(|uid| uid != owner.uid) || gid.is_some_and(|gid| gid != owner.gid) {
-                return Err(Errno::EPERM.because("owners of host files can't be changed"));
+            let uid = uid.filter(|uid| *uid != owner.uid);
+            let gid = gid.filter(|gid| *gid != owner.gid);
+            if uid.is_some() || gid.is_some() {
+                origin.lower().set_owner(&path, uid, gid).await?;
             }
         }
     }

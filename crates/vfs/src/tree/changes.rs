@@ -192,18 +192,20 @@ impl Directory {
         let victim = target.children.lock().here(name).cloned();
         match (self.through(), target.through()) {
             (Some(from), Some(onto)) => {
-                match existing {
-                    Existing::Exchange => {
-                        return Err(Errno::EINVAL.because("names on the host can't be exchanged"));
-                    }
-                    Existing::Refuse if victim.is_some() => return Err(Errno::EEXIST.into()),
-                    _ => {}
+                if existing == Existing::Refuse && victim.is_some() {
+                    return Err(Errno::EEXIST.into());
                 }
                 if let Some(victim) = &victim {
                     hold(victim).await?;
                 }
                 let old = from.path_of(&child.name());
-                from.lower().rename(&old, &onto.path_of(name)).await?;
+                let exchange = existing == Existing::Exchange;
+                from.lower().rename(&old, &onto.path_of(name), exchange).await?;
+                if let Some(origin) = victim.as_ref().and_then(|other| origin_of(&**other.node()))
+                    && exchange
+                {
+                    origin.move_to(from, child.name());
+                }
                 if let Some(origin) = origin_of(&**child.node()) {
                     origin.move_to(onto, name.into());
                 }

@@ -70,9 +70,25 @@ pub trait Lower: Send + Sync {
         refused()
     }
 
-    /// Moves a name, replacing what stands there.
-    fn rename<'a>(&'a self, from: &'a [u8], to: &'a [u8]) -> Waiting<'a, Result<()>> {
-        let _ = (from, to);
+    /// Moves a name, replacing what stands there, or has the two change places.
+    fn rename<'a>(
+        &'a self,
+        from: &'a [u8],
+        to: &'a [u8],
+        exchange: bool,
+    ) -> Waiting<'a, Result<()>> {
+        let _ = (from, to, exchange);
+        refused()
+    }
+
+    /// Sets owner and group (`None`: leave).
+    fn set_owner<'a>(
+        &'a self,
+        path: &'a [u8],
+        uid: Option<u32>,
+        gid: Option<u32>,
+    ) -> Waiting<'a, Result<()>> {
+        let _ = (path, uid, gid);
         refused()
     }
 

@@ -143,7 +143,12 @@ impl Lower for Mock {
         now(self.items.lock().unwrap().remove(path).map(|_| ()).ok_or_else(|| Errno::ENOENT.into()))
     }
 
-    fn rename<'a>(&'a self, from: &'a [u8], to: &'a [u8]) -> Waiting<'a, Result<()>> {
+    fn rename<'a>(
+        &'a self,
+        from: &'a [u8],
+        to: &'a [u8],
+        _exchange: bool,
+    ) -> Waiting<'a, Result<()>> {
         self.note("rename", from);
         let mut items = self.items.lock().unwrap();
         let moved: Vec<_> = items.keys().filter(|path| path.starts_with(from)).cloned().collect();

@@ -16,7 +16,7 @@ use crate::memory::{Access, Prot, Space};
 use crate::process::elf::Plan;
 
 /// Zeros for the rest of a page.
-static ZEROS: [u8; PAGE as usize] = [0; PAGE as usize];
+static ZEROS: [u8; 4096] = [0; 4096];
 
 /// A free place for `len` bytes in the area of mappings, at a multiple of `align`, a power of two.
 ///

@@ -91,7 +91,7 @@ pub(super) struct Top {
 
 /// Bytes that strings and their pointers may take under a limit of the stack.
 pub(super) fn strings_limit(stack: u64) -> usize {
-    let bytes = (stack / 4).min(STRINGS_MAX).max(STRINGS_MIN);
+    let bytes = (stack / 4).clamp(STRINGS_MIN, STRINGS_MAX);
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 

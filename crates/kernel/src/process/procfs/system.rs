@@ -117,7 +117,8 @@ fn version() -> Vec<u8> {
 }
 
 fn uptime(kernel: &Kernel) -> Vec<u8> {
-    let up = clock::now().saturating_sub(kernel.settings.started);
+    // The clock that CLOCK_BOOTTIME shows.
+    let up = clock::now();
     let vcpus = kernel.executor.vcpus() as u64;
     let idle = up.saturating_mul(vcpus).saturating_sub(cpu::used(kernel));
     let part = |time: u64| format!("{}.{:02}", time / SECOND, time % SECOND / (SECOND / 100));

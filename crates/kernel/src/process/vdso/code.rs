@@ -26,13 +26,13 @@ const SECOND_INVERSE: u64 = 0x0044_B82F_A09B_5A53;
 /// `x * this >> 38` is `x / 1000` for every 32-bit number.
 const THOUSAND_INVERSE: u32 = 274_877_907;
 
-/// Condition codes of short jumps.
+/// Conditions of jumps, by their codes.
 #[derive(Clone, Copy)]
 enum If {
-    AboveOrEqual = 0x73,
-    Zero = 0x74,
-    NotZero = 0x75,
-    Above = 0x77,
+    AboveOrEqual = 3,
+    Zero = 4,
+    NotZero = 5,
+    Above = 7,
 }
 
 /// A function: its name without prefix, and where its code lies in the image.
@@ -58,7 +58,7 @@ struct Assembler {
     base: usize,
 }
 
-/// A short jump whose target comes later.
+/// A jump whose target comes later: the place behind it.
 struct Forward(usize);
 
 /// Which clock is wanted.
@@ -121,20 +121,19 @@ impl Assembler {
     }
 
     fn jump(&mut self, condition: If) -> Forward {
-        self.raw(&[condition as u8, 0]);
+        self.with_number(&[0x0F, 0x80 | condition as u8], 0); // jcc rel32
         Forward(self.bytes.len())
     }
 
     fn land(&mut self, jump: &Forward) {
-        let distance = u8::try_from(self.bytes.len() - jump.0).ok().filter(|far| *far < 128);
-        debug_assert!(distance.is_some(), "a short jump");
-        self.bytes[jump.0 - 1] = distance.unwrap_or(0);
+        let distance = u32::try_from(self.bytes.len() - jump.0).unwrap_or(0);
+        self.bytes[jump.0 - 4..jump.0].copy_from_slice(&distance.to_le_bytes());
     }
 
     fn jump_back(&mut self, condition: If, to: usize) {
-        let distance = u8::try_from(self.bytes.len() + 2 - to).unwrap_or(0);
-        debug_assert!((1..=128).contains(&distance), "a short jump");
-        self.raw(&[condition as u8, distance.wrapping_neg()]);
+        const LEN: usize = 6;
+        let distance = u32::try_from(self.bytes.len() + LEN - to).unwrap_or(0);
+        self.with_number(&[0x0F, 0x80 | condition as u8], distance.wrapping_neg()); // jcc rel32
     }
 
     /// A system call, so aligned that it can be rewritten by one store.

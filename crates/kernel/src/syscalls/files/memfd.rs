@@ -1,7 +1,6 @@
 //! `memfd_create`.
 //!
-//! Source: `memfd_create(2)`. Differs from Linux: files can't be sealed (`F_ADD_SEALS` gives EINVAL), as
-//! if `MFD_ALLOW_SEALING` had not been said; no huge pages.
+//! Source: `memfd_create(2)`. Differs from Linux: no huge pages.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -14,6 +13,7 @@ use vfs::dentry::Dentry;
 use vfs::mount::Place;
 use vfs::node::{Answer, Kind, New, Opened};
 use vfs::object::{OpenFile, Status, Stop};
+use vfs::seal::Seal;
 use vfs::tree::Tree;
 
 use super::objects;
@@ -49,6 +49,11 @@ pub(super) fn memfd_create(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     let name = cx.read_string(args.address(0), NAME_MAX + 1, Errno::EINVAL)?;
     let permissions = if flags & NOT_EXECUTABLE == 0 { 0o777 } else { 0o666 };
     let file = make(cx, &name, permissions)?;
+    if let Some(contents) = file.downcast::<vfs::tree::File>() {
+        let exec = if flags & NOT_EXECUTABLE == 0 { Seal::empty() } else { Seal::EXEC };
+        let open_to_more = flags & (ALLOW_SEALING | NOT_EXECUTABLE) != 0;
+        contents.make_sealable(if open_to_more { exec } else { Seal::SEAL });
+    }
     let on_exec = if flags & CLOEXEC == 0 { 0 } else { objects::CLOEXEC };
     cx.process.files.add(file, objects::on_exec(on_exec)).map(u64::from)
 }

@@ -8,10 +8,11 @@ use storage::pages::Pages;
 use vfs::device::{Device, Kind};
 use vfs::mount::Flags as MountFlags;
 use vfs::object::{OpenFile, Status};
+use vfs::seal::Seal;
 
 use crate::arguments::Arguments;
 use crate::context::Context;
-use crate::memory::contents::Described;
+use crate::memory::contents::{Described, Description};
 use crate::memory::map::{FileSource, MapFlags, Request, Type};
 use crate::memory::protect::prot_of;
 use crate::memory::{Access, Prot, page_up};
@@ -63,6 +64,7 @@ fn request(cx: &Context<'_>, args: &Arguments) -> Result<Request> {
         if open.status().contains(Status::PATH) {
             return Err(Errno::EBADF.because("the descriptor only names a file"));
         }
+        check_seals(&open, kind, prot_of(args.raw(2)))?;
         source(cx, &open, kind, flags, len, offset)?
     };
     Ok(Request {
@@ -120,15 +122,62 @@ fn source(
     let executable = open
         .place()
         .is_none_or(|place| !place.mount.flags().contains(MountFlags::NO_EXEC));
-    let file: Arc<dyn Described> = Arc::clone(open) as Arc<dyn Described>;
+    let may_write = open.writable() && may_map_writable(open);
+    let file: Arc<dyn Described> = if kind == Type::Shared && may_write {
+        WritableMapping::of(open)
+    } else {
+        Arc::clone(open) as Arc<dyn Described>
+    };
     Ok(Some(FileSource {
         pages: open.object().pages(),
         file: Some(file),
         offset,
         readable: open.readable(),
-        writable: open.writable(),
+        writable: may_write,
         executable,
     }))
+}
+
+/// Whether no seal forbids to change the file through a mapping.
+fn may_map_writable(open: &OpenFile) -> bool {
+    open.object()
+        .seals()
+        .is_none_or(|seals| !seals.get().intersects(Seal::WRITE | Seal::FUTURE_WRITE))
+}
+
+/// EPERM where a seal forbids a shared writable mapping.
+fn check_seals(open: &OpenFile, kind: Type, prot: Prot) -> Result<()> {
+    if kind == Type::Shared && prot.contains(Prot::WRITE) && !may_map_writable(open) {
+        return Err(Errno::EPERM.because("the contents are sealed"));
+    }
+    Ok(())
+}
+
+/// The file of a shared mapping that may be written: it counts against sealing the contents.
+struct WritableMapping(Arc<OpenFile>);
+
+impl WritableMapping {
+    fn of(open: &Arc<OpenFile>) -> Arc<dyn Described> {
+        let Some(seals) = open.object().seals() else {
+            return Arc::clone(open) as Arc<dyn Described>;
+        };
+        seals.mapped();
+        Arc::new(Self(Arc::clone(open)))
+    }
+}
+
+impl Described for WritableMapping {
+    fn describe(&self) -> Description {
+        self.0.describe()
+    }
+}
+
+impl Drop for WritableMapping {
+    fn drop(&mut self) {
+        if let Some(seals) = self.0.object().seals() {
+            seals.unmapped();
+        }
+    }
 }
 
 /// munmap(2).

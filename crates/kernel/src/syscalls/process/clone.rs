@@ -106,6 +106,9 @@ pub(crate) fn clone3(cx: &mut Context<'_>, args: &Arguments) -> Result<u64> {
     if wanted.stack == 0 && wanted.stack_size != 0 || wanted.stack != 0 && wanted.stack_size == 0 {
         return Err(Errno::EINVAL.because("stack and stack_size must both be given"));
     }
+    if wanted.exit_signal > 64 || wanted.exit_signal != 0 && wanted.flags & Flags::THREAD.bits() != 0 {
+        return Err(Errno::EINVAL.because("no such exit signal, or one for a thread"));
+    }
     if wanted.set_tid_size != 0 {
         return Err(Errno::EINVAL.because("set_tid is not supported"));
     }

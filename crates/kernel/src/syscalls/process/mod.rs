@@ -2,6 +2,7 @@
 
 mod children;
 mod clone;
+mod exec;
 mod exit;
 pub(crate) mod futex;
 mod identity;
@@ -114,6 +115,8 @@ fn system_or_else(cx: &mut Context<'_>, number: usize, args: &Arguments) -> Opti
 pub(crate) async fn waiting(cx: &mut Context<'_>, number: usize, args: &Arguments) -> Option<Result<u64>> {
     Some(match number {
         nr::FUTEX => futex::waiting(cx, args).await,
+        nr::EXECVE => exec::execve(cx, args).await,
+        nr::EXECVEAT => exec::execveat(cx, args).await,
         nr::FUTEX_WAITV => futex::futex_waitv(cx, args).await,
         nr::SCHED_YIELD => scheduling::sched_yield().await,
         nr::GETRANDOM => system::getrandom(cx, args).await,

@@ -28,7 +28,7 @@
 	} while (0)
 
 struct parameters {
-	uint64_t origin, scale, base, realtime;
+	uint64_t sequence, origin, scale, base, realtime, vcpus, count;
 };
 
 static char *image;
@@ -90,10 +90,10 @@ static void check_clocks(void)
 	int (*gettime)(clockid_t, struct timespec *) = find("__vdso_clock_gettime");
 	int (*timeofday)(struct timeval *, struct timezone *) = find("__vdso_gettimeofday");
 	time_t (*seconds)(time_t *) = find("__vdso_time");
-	int here[] = {0, 1, 4, 5, 6, 7};
-	for (int i = 0; i < 6; i++) {
+	int here[] = {0, 1, 4, 5, 6, 7, 11};
+	for (int i = 0; i < 7; i++) {
 		int id = here[i];
-		uint64_t ahead = id == 0 || id == 5 ? data->realtime : 0;
+		uint64_t ahead = id == 0 || id == 5 || id == 11 ? data->realtime : 0;
 		struct timespec now = {-1, -1};
 		_mm_lfence();
 		uint64_t before = clock_at(__rdtsc()) + ahead;
@@ -196,7 +196,8 @@ int main(int argc, char **argv)
 {
 	CHECK(argc == 2);
 	load(argv[1]);
-	struct parameters real = {__rdtsc(), 1790000000, 12345678901234, 1700000000000000000};
+	/* GS is 0 here, so the vCPU is never known. */
+	struct parameters real = {0, __rdtsc(), 1790000000, 12345678901234, 1700000000000000000, 1, 1};
 	*data = real;
 	for (int i = 0; i < 1000; i++)
 		check_clocks();

@@ -353,7 +353,8 @@ def compile_rust(source: Path) -> Path:
 
 
 _HEADER = re.compile(
-    r"^// (build|args|stdin|timeout|diagnostics|options|differs|differs on \w+): *(.*)$", re.MULTILINE
+    r"^// (build|args|stdin|timeout|diagnostics|options|differs|differs on \w+): *(.*)$",
+    re.MULTILINE,
 )
 
 

@@ -124,6 +124,11 @@ pub(crate) fn use_stack_of(vcpu: usize) -> Outcome<()> {
 }
 
 unsafe extern "C" fn on_signal(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    // The program may have asked for alignment checks, which Linux leaves on in handlers.
+    // SAFETY: clears one flag; returning from the signal restores it.
+    unsafe {
+        core::arch::asm!("pushfq", "and qword ptr [rsp], -0x40001", "popfq");
+    }
     let here = (&raw const signal) as u64;
     let index = here.wrapping_sub(STACKS.load(Ordering::Relaxed)) / STACK as u64;
     let entry = EXCEPTION.load(Ordering::Relaxed);

@@ -1,3 +1,4 @@
+// differs: signalfd is not supported yet
 /* signalfd: reads what is pending; poll; masks; errors. */
 #include "observe.h"
 #include <poll.h>

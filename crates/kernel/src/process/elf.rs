@@ -68,6 +68,8 @@ pub struct Head {
     /// Number of program headers: 1 to 1170.
     pub count: u16,
     role: Role,
+    /// It is an executable or a shared object.
+    loadable: bool,
 }
 
 /// A program header, as it stands in the file.
@@ -127,15 +129,12 @@ impl Head {
         if half(&bytes, 18) != X86_64 {
             return Err(role.refuse("an ELF file for another processor"));
         }
-        let kind = match half(&bytes, 16) {
-            2 => Type::Fixed,
-            3 => Type::Relocatable,
-            _ if role == Role::Program => {
-                return Err(role.refuse("neither an executable nor a shared object"));
-            }
-            // Linux finds out when it maps it: the new program dies.
-            _ => return Err(Errno::EINVAL.because("the interpreter can't be executed")),
-        };
+        let kind = if half(&bytes, 16) == 2 { Type::Fixed } else { Type::Relocatable };
+        let loadable = [2, 3].contains(&half(&bytes, 16));
+        // Of an interpreter Linux finds out when it maps it.
+        if !loadable && role == Role::Program {
+            return Err(role.refuse("neither an executable nor a shared object"));
+        }
         let count = half(&bytes, 56);
         if usize::from(half(&bytes, 54)) != ENTRY {
             return Err(role.refuse("program headers of another size"));
@@ -143,7 +142,7 @@ impl Head {
         if count == 0 || usize::from(count) * ENTRY > TABLE_MAX {
             return Err(role.refuse("no program headers, or more than 64 KiB of them"));
         }
-        Ok(Self { kind, entry: long(&bytes, 24), table: long(&bytes, 32), count, role })
+        Ok(Self { kind, entry: long(&bytes, 24), table: long(&bytes, 32), count, role, loadable })
     }
 
     /// Bytes of the program headers.

@@ -54,9 +54,12 @@ pub(crate) async fn end_thread(cx: &Context<'_>) {
     cx.kernel.registry.remove_thread(cx.thread.tid);
     let last = {
         let mut threads = cx.process.threads.lock();
-        threads.remove(&cx.thread.tid);
-        cx.process.usage.add_thread(cx.thread);
-        threads.is_empty()
+        // After exec another may stand in for this one, and has its time.
+        let listed = threads.remove(&cx.thread.tid).is_some();
+        if listed {
+            cx.process.usage.add_thread(cx.thread);
+        }
+        listed && threads.is_empty()
     };
     trace::record::gone(cx, last);
     if last {

@@ -213,7 +213,9 @@ pub async fn prepare(
     let program = Image::read(wanted.file, Role::Program).await?;
     let interpreter = match program.interpreter().await? {
         Some(path) => {
-            let file = open(process, &who, &path).await?;
+            // An empty name is the working directory, which is no file.
+            let path = if path.is_empty() { &b"."[..] } else { &path };
+            let file = open(process, &who, path).await?;
             if file.pages.size() < elf::HEAD as u64 {
                 return Err(Errno::EIO.because("the interpreter is shorter than an ELF header"));
             }
@@ -293,6 +295,9 @@ impl Prepared {
             base = place_away(space, &image.elf, plan)?;
             segments::map(space, &image.file, plan, base).await?;
             entry = image.elf.head.entry.wrapping_add(base);
+        }
+        if own_entry >= region.end || entry >= region.end {
+            return Err(Errno::EINVAL.because("the program begins beyond the user region"));
         }
         let heap = heap_start(&region, &self.program.elf, &plan, bias, interpreter.is_some());
         space.set_heap(heap);

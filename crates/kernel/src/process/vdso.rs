@@ -77,6 +77,17 @@ pub fn numbers() -> Vec<u8> {
     words.into_iter().flat_map(u64::to_le_bytes).collect()
 }
 
+/// Where `__kernel_rt_sigreturn` begins, counted from the ELF header.
+pub(crate) fn restorer() -> u64 {
+    static OFFSET: Once<u64> = Once::new();
+    if let Some(offset) = OFFSET.get() {
+        return *offset;
+    }
+    let offset = image::restorer() as u64;
+    OFFSET.set(offset);
+    offset
+}
+
 /// Maps both pages; gives the address of the ELF header.
 ///
 /// # Errors

@@ -12,7 +12,9 @@ use abi::nr;
 use platform::context::UserContext;
 
 use crate::context::Context;
+use crate::memory::interception::decide::RESTORER;
 use crate::process::exit::Status;
+use crate::process::vdso;
 use crate::signal::action::{Action, DEFAULT, Flags};
 use crate::signal::alternate::{AUTODISARM, AlternateStack};
 use crate::signal::frame::{self, Place, State};
@@ -199,7 +201,8 @@ fn lay_frame(cx: &mut Context<'_>, info: &Info, action: &Action) -> Result<()> {
         fault,
         extended: place.extended,
     };
-    let bytes = frame::encode(&state, action.restorer, &info.to_user(), xsave > frame::LEGACY);
+    let restorer = restorer(cx, action.restorer);
+    let bytes = frame::encode(&state, restorer, &info.to_user(), xsave > frame::LEGACY);
     cx.write_bytes(place.extended, &image)?;
     cx.write_bytes(place.frame, &bytes)?;
     signals.take_saved();
@@ -210,6 +213,27 @@ fn lay_frame(cx: &mut Context<'_>, info: &Info, action: &Action) -> Result<()> {
     frame::enter(&mut cx.registers.registers, place.frame, action.handler, number);
     cx.registers.reset_extended();
     Ok(())
+}
+
+/// Where the handler returns to: as the program says, but where its restorer is the C library's
+/// own, the vDSO's instead, whose call can be rewritten.
+///
+/// Unwinders know the library's by its bytes, so it stays a trap; the vDSO's they know by its call
+/// frame information, which they find in programs that have a dynamic linker (`AT_BASE`).
+fn restorer(cx: &Context<'_>, own: u64) -> u64 {
+    const AT_BASE: u64 = 7;
+    const AT_SYSINFO_EHDR: u64 = 33;
+    let value = |key| {
+        let program = cx.process.program.lock();
+        program.auxiliary.iter().find(|(name, _)| *name == key).map_or(0, |(_, value)| *value)
+    };
+    let (linker, vdso) = (value(AT_BASE), value(AT_SYSINFO_EHDR));
+    if linker == 0 || vdso == 0 || cx.read::<[u8; RESTORER.len()]>(own) != Ok(RESTORER) {
+        return own;
+    }
+    let other = vdso + vdso::restorer();
+    // A program may have unmapped it.
+    if cx.read::<u8>(other).is_ok() { other } else { own }
 }
 
 /// Where the frame goes: below the red zone, or to the top of the alternate stack.

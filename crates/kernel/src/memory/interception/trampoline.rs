@@ -73,6 +73,10 @@ impl Gate {
     }
 }
 
+/// Bytes before a stub at a page's start, so that the addresses in it are aligned: the program may have
+/// asked for alignment checks.
+const LEAD: u64 = 3;
+
 /// A trampoline's bytes.
 pub type Bytes = SmallVec<[u8; 24]>;
 
@@ -133,9 +137,9 @@ impl Page {
     /// A page in which only the stub is placed: at its start, or at its end when the start may be
     /// wanted by a trampoline that has to lie within `wanted`.
     pub fn new(base: u64, wanted: &Range<u64>) -> Self {
-        let at_start = wanted.start >= base + STUB as u64 || wanted.end <= base;
+        let at_start = wanted.start >= base + LEAD + STUB as u64 || wanted.end <= base;
         let stub = if at_start {
-            base
+            base + LEAD
         } else {
             base + PAGE - STUB as u64
         };

@@ -42,9 +42,12 @@ impl Elf {
     /// Lays the segments out. Addresses at and behind `limit` are refused.
     ///
     /// # Errors
-    /// EINVAL for sums that overflow, offsets that don't fit addresses, and nothing to be loaded;
+    /// EINVAL for a wrong type of file, sums that overflow, offsets that don't fit addresses, and nothing to be loaded;
     /// ENOMEM for what does not fit below `limit`.
     pub fn plan(&self, limit: u64) -> Result<Plan> {
+        if !self.head.loadable {
+            return Err(Errno::EINVAL.because("neither an executable nor a shared object"));
+        }
         let mut plan = Plan { segments: Vec::new(), span: u64::MAX..0, align: PAGE, end: 0 };
         for header in self.headers.iter().filter(|header| header.kind == kind::LOAD) {
             let segment = Segment::read(header, limit)?;
@@ -55,7 +58,9 @@ impl Elf {
             }
             plan.span = plan.span.start.min(start)..plan.span.end.max(end);
             plan.end = plan.end.max(segment.address + segment.size);
-            if header.align.is_power_of_two() && header.align > plan.align {
+            // What the region can't give is not asked for.
+            let sensible = header.align.is_power_of_two() && header.align <= limit / 16;
+            if sensible && header.align > plan.align {
                 plan.align = header.align;
             }
             plan.segments.push(segment);

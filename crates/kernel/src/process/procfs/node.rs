@@ -226,6 +226,16 @@ impl Node for Made {
         &self.volume
     }
 
+    fn create<'a>(
+        &'a self,
+        _here: &'a Arc<Dentry>,
+        _name: &'a [u8],
+        _new: vfs::node::New<'a>,
+    ) -> vfs::node::Answer<'a, Arc<Dentry>> {
+        // As Linux: a name that the file system does not make is not there, whoever asks.
+        Errno::ENOENT.into()
+    }
+
     fn lookup(&self, here: &Arc<Dentry>, name: &[u8]) -> Attempt<Option<Arc<Dentry>>> {
         let Item::Folder(listing) = &self.item else { return Err(Errno::ENOTDIR.into()) };
         let Some(item) = listing.find(name) else { return Ok(None) };

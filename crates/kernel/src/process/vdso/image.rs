@@ -143,6 +143,11 @@ pub fn image() -> Vec<u8> {
     file.bytes
 }
 
+/// Where the restorer begins in the image.
+pub(super) fn restorer() -> usize {
+    code::assemble(TEXT).restorer.start
+}
+
 /// The symbols behind the first, empty one: each function twice, the restorer, the version.
 fn symbols(text: &code::Text, strings: &mut Strings) -> Vec<Symbol> {
     let mut symbols = Vec::new();

@@ -221,7 +221,13 @@ impl Transfer {
         let Self { file, at, buffers, done, flags, limit, .. } = self;
         let object = file.object();
         if buffers.left() == 0 {
-            return Ok(());
+            // Nothing to write, but the object may have an error to tell.
+            let offset = at.or(Some(0));
+            let refused = object.write(file, offset, buffers);
+            return match refused {
+                Err(Stop::Error(error)) => Err(error.into()),
+                _ => Ok(()),
+            };
         }
         if !object.seekable() {
             while buffers.left() > 0 && !buffers.faulted() {

@@ -239,7 +239,12 @@ fn begin(cx: &mut Context<'_>, loaded: Loaded) {
     let first = Thread::new(cx.process.pid, process, signals, loaded.name);
     first.attributes.change(|values| *values = cx.thread.attributes.get());
     first.cpu_time.store(cx.thread.cpu_time.load(Ordering::Relaxed), Ordering::Relaxed);
-    cx.process.threads.lock().insert(first.tid, Arc::clone(&first));
+    {
+        // One of them is there at any time, and never both.
+        let mut threads = cx.process.threads.lock();
+        threads.insert(first.tid, Arc::clone(&first));
+        threads.remove(&cx.thread.tid);
+    }
     cx.kernel.registry.add_thread(&first);
     cx.thread.ending.store(true, Ordering::SeqCst);
     run::spawn(cx.kernel, &first, Box::new(fresh));

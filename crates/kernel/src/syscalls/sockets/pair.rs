@@ -114,6 +114,9 @@ pub(super) fn bind(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
 /// connect(2).
 pub(super) fn connect(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     open(cx, args.fd(0))?;
+    if args.uint(2) <= 2 {
+        return Err(Errno::EINVAL.because("the address has no name"));
+    }
     Err(Errno::EISCONN.because("the socket is one of a pair"))
 }
 

@@ -365,8 +365,8 @@ class Case:
     The source says so in comment lines at its head, all optional:
     `// build: static dynamic musl` (default: static), `// args: …`, `// stdin: …`,
     `// timeout: 60`, `// diagnostics: expected`, `// options: …` (of `adyton run`),
-    `// differs: why` where it is known not to be as on Linux yet (`// differs on host: why`: only in
-    that place). Such a line has to go as soon as it is as on Linux.
+    `// differs: why` where it is known not to be as on Linux yet (`// differs on host: why`: only
+    in that place). Such a line has to go as soon as it is as on Linux.
     """
 
     source: Path

@@ -16,7 +16,8 @@ fn main() {
     flags(&mut add);
     places(&mut add);
     records(&mut add);
-    let body: Vec<String> = rows.iter().map(|(name, value)| format!("  \"{name}\": {value}")).collect();
+    let body: Vec<String> =
+        rows.iter().map(|(name, value)| format!("  \"{name}\": {value}")).collect();
     println!("{{\n{}\n}}", body.join(",\n"));
 }
 

@@ -47,10 +47,7 @@ impl Registers {
     pub fn words(&self) -> [u64; 18] {
         let Self { r8, r9, r10, r11, r12, r13, r14, r15, .. } = *self;
         let Self { rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, rflags, .. } = *self;
-        [
-            r8, r9, r10, r11, r12, r13, r14, r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip,
-            rflags,
-        ]
+        [r8, r9, r10, r11, r12, r13, r14, r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, rflags]
     }
 }
 

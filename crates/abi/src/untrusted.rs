@@ -45,9 +45,8 @@ impl Untrusted<i64> {
             .ok()
             .and_then(Errno::from_raw)
             .filter(|errno| errno.name().is_some())
-            .map_or(
-                Errno::EIO.because("the host answered with no known errno"),
-                |errno| errno.because("the host said so"),
-            )
+            .map_or(Errno::EIO.because("the host answered with no known errno"), |errno| {
+                errno.because("the host said so")
+            })
     }
 }

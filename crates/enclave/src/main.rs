@@ -23,7 +23,7 @@ unsafe extern "sysv64" fn adyton_main(boot: *const Boot, index: u64) -> ! {
     if index == 0 {
         // SAFETY: the first vCPU, before anything else ran.
         let start = unsafe { platform::boot::start(boot) };
-        kernel::start::first(start)
+        kernel::start::first(&start)
     } else {
         kernel::start::other(usize::try_from(index).unwrap_or(0))
     }

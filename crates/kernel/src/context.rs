@@ -93,13 +93,20 @@ impl Context<'_> {
     ///
     /// # Errors
     /// EFAULT; ENOMEM when they would exceed 16 MiB.
-    pub fn read_vec<T: FromBytes + IntoBytes + Clone>(&self, address: u64, count: usize) -> Result<Vec<T>> {
+    pub fn read_vec<T: FromBytes + IntoBytes + Clone>(
+        &self,
+        address: u64,
+        count: usize,
+    ) -> Result<Vec<T>> {
         if count.saturating_mul(size_of::<T>()) > 16 << 20 {
             return Err(Errno::ENOMEM.because("too many elements"));
         }
         let mut values = alloc::vec![T::new_zeroed(); count];
         for (index, value) in values.iter_mut().enumerate() {
-            self.read_bytes(address.wrapping_add((index * size_of::<T>()) as u64), value.as_mut_bytes())?;
+            self.read_bytes(
+                address.wrapping_add((index * size_of::<T>()) as u64),
+                value.as_mut_bytes(),
+            )?;
         }
         Ok(values)
     }
@@ -175,7 +182,10 @@ impl Context<'_> {
     ///
     /// # Errors
     /// [`Interrupted`]; as an [`Error`] it is ERESTARTSYS.
-    pub async fn interruptible<T>(&self, future: impl Future<Output = T>) -> Result<T, Interrupted> {
+    pub async fn interruptible<T>(
+        &self,
+        future: impl Future<Output = T>,
+    ) -> Result<T, Interrupted> {
         Interruptible { future: core::pin::pin!(future), thread: self.thread }.await
     }
 }

@@ -192,7 +192,9 @@ fn new<'a>(kind: Kind, permissions: u32) -> New<'a> {
 pub(crate) fn directory_refused(path: &[u8], error: Error) -> String {
     let path = String::from_utf8_lossy(path);
     if error.errno == Errno::ENOENT {
-        alloc::format!("working directory {path} is not there inside; pass -w DIR, or add it with -v")
+        alloc::format!(
+            "working directory {path} is not there inside; pass -w DIR, or add it with -v"
+        )
     } else {
         alloc::format!("working directory {path}: {error}; pass -w DIR")
     }

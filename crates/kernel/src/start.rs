@@ -73,12 +73,11 @@ struct Blob<'a> {
 }
 
 /// Starts the kernel and the first program on the first vCPU; becomes its loop.
-pub fn first(start: Start) -> ! {
+pub fn first(start: &Start) -> ! {
     let Some(blob) = Blob::read(&start.blob) else {
         platform::boot::fail(format_args!("the boot record is malformed"))
     };
-    let executor: &'static Executor =
-        Box::leak(Box::new(Executor::new(vcpu::count(), &VCPUS)));
+    let executor: &'static Executor = Box::leak(Box::new(Executor::new(vcpu::count(), &VCPUS)));
     let settings = Settings {
         config: start.config,
         flags: start.boot.flags,
@@ -164,7 +163,9 @@ type Failure = (u32, String);
 
 async fn start_program(kernel: &'static Kernel, first: First) -> Result<(), Failure> {
     let failed = |what: &str, error: abi::Error| (125, alloc::format!("{what}: {error}"));
-    roots::mount(kernel, &first.roots).await.map_err(|error| failed("mounting the roots", error))?;
+    roots::mount(kernel, &first.roots)
+        .await
+        .map_err(|error| failed("mounting the roots", error))?;
     let (uid, gid) = (first.identity.first().copied(), first.identity.get(1).copied());
     let groups = first.identity.get(2..).unwrap_or_default();
     let credentials = Arc::new(Credentials::new(uid.unwrap_or(0), gid.unwrap_or(0), groups));

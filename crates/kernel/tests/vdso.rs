@@ -15,8 +15,10 @@ fn functions_agree_with_the_kernel() {
     let (image, program) = (folder.join("vdso.image"), folder.join("vdso"));
     std::fs::write(&image, kernel::process::vdso::image()).expect("the folder is there");
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vdso.c");
-    let (good, text) =
-        run(Command::new("cc").args(["-O1", "-fno-omit-frame-pointer", "-o"]).arg(&program).arg(&source));
+    let (good, text) = run(Command::new("cc")
+        .args(["-O1", "-fno-omit-frame-pointer", "-o"])
+        .arg(&program)
+        .arg(&source));
     assert!(good, "{text}");
     let (good, text) = run(Command::new(&program).arg(&image));
     assert!(good, "{text}");

@@ -84,13 +84,10 @@ impl Extent {
             let start = next.next_multiple_of(bytes);
             start.checked_add(bytes).filter(|after| *after <= end)
         });
-        match taken {
-            Ok(before) => Some(before.next_multiple_of(bytes)),
-            Err(_) => {
-                budget::release(Purpose::Frames, bytes);
-                None
-            }
+        if taken.is_err() {
+            budget::release(Purpose::Frames, bytes);
         }
+        taken.ok().map(|before| before.next_multiple_of(bytes))
     }
 
     /// Bytes of the extent.

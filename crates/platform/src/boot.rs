@@ -100,7 +100,8 @@ pub unsafe fn start(boot: *const Boot) -> Start {
     IMAGE_END.store(size, Ordering::Relaxed);
     vcpu::init(layout, boot.vcpus);
     user::init(layout.user_end());
-    let outside = boot.untrusted >= size && boot.untrusted.checked_add(boot.untrusted_len).is_some();
+    let outside =
+        boot.untrusted >= size && boot.untrusted.checked_add(boot.untrusted_len).is_some();
     let mailbox_outside = boot.mailbox >= size && boot.blob >= size;
     if !outside || !mailbox_outside || boot.blob_len > BLOB_MAX {
         halt();
@@ -132,7 +133,9 @@ pub unsafe fn start(boot: *const Boot) -> Start {
     start_clock(&boot);
     let mut blob = alloc::vec![0_u8; usize::try_from(boot.blob_len).unwrap_or(0)];
     // SAFETY: outside the range and at most BLOB_MAX long; a copy of whatever the host left there.
-    unsafe { core::ptr::copy_nonoverlapping(boot.blob as *const u8, blob.as_mut_ptr(), blob.len()) };
+    unsafe {
+        core::ptr::copy_nonoverlapping(boot.blob as *const u8, blob.as_mut_ptr(), blob.len())
+    };
     Start { boot, blob, config, layout }
 }
 

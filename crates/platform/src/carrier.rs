@@ -192,7 +192,8 @@ fn start(operation: &Operation, bounce: Bounce) -> Result<(usize, Ticket), Bounc
         }
         files.insert(slot, operation.handle);
     }
-    let most = if operation.code == abi::io::Code::Poll as u32 { 0xffff } else { operation.len as usize };
+    let most =
+        if operation.code == abi::io::Code::Poll as u32 { 0xffff } else { operation.len as usize };
     match unbroken(client.submit(entry, most, Some(bounce))) {
         Ok(ticket) => Ok((index, ticket)),
         Err(Some(bounce)) => Err(bounce),
@@ -215,7 +216,9 @@ fn set_up(index: usize) -> Ring {
     let [sq_head, sq_tail, sq_flags, cq_head, cq_tail, submissions, completions] = words;
     let outside = OUTSIDE.load(Ordering::Relaxed);
     let fits = |at: u64, len: u64, align: u64| {
-        at >= outside && at.is_multiple_of(align) && at.checked_add(len).is_some_and(|end| end < 1 << 47)
+        at >= outside
+            && at.is_multiple_of(align)
+            && at.checked_add(len).is_some_and(|end| end < 1 << 47)
     };
     let small = [sq_head, sq_tail, sq_flags, cq_head, cq_tail];
     let entries = 64 * u64::from(crate::ring::SUBMISSIONS);
@@ -226,8 +229,7 @@ fn set_up(index: usize) -> Ring {
     {
         boot::fail(format_args!("the host put a ring where it must not be"));
     }
-    let places =
-        Places { sq_head, sq_tail, sq_flags, cq_head, cq_tail, submissions, completions };
+    let places = Places { sq_head, sq_tail, sq_flags, cq_head, cq_tail, submissions, completions };
     // SAFETY: outside the enclave, aligned, as checked; the runner keeps rings mapped for ever.
     let client = unsafe { Client::new(places) };
     Ring::Ready { client, files: alloc::collections::BTreeMap::new() }

@@ -126,9 +126,11 @@ impl UserContext {
             REASON_TRAPPED_CALL => Exit::TrappedCall,
             REASON_INTERRUPTED => Exit::Interrupted,
             REASON_DOOR => Exit::Door,
-            _ => {
-                Exit::Fault(Fault { vector: block.vector, error: block.error, address: block.address })
-            }
+            _ => Exit::Fault(Fault {
+                vector: block.vector,
+                error: block.error,
+                address: block.address,
+            }),
         }
     }
 
@@ -245,7 +247,10 @@ unsafe impl<F: Send> Send for Parking<F> {}
 
 impl<F: Future> Parking<F> {
     /// Makes the future of a thread. The reference that `make` gets must not leave it.
-    pub fn new(context: Box<UserContext>, make: impl FnOnce(&'static mut UserContext) -> F) -> Self {
+    pub fn new(
+        context: Box<UserContext>,
+        make: impl FnOnce(&'static mut UserContext) -> F,
+    ) -> Self {
         let context = core::ptr::NonNull::from(Box::leak(context));
         // SAFETY: leaked just now; freed in `drop` only, after the future.
         let reference = unsafe { &mut *context.as_ptr() };

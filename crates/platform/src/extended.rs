@@ -39,13 +39,7 @@ pub(crate) struct Extended {
 impl Extended {
     /// State as exec gives it.
     pub(crate) fn new() -> Self {
-        Self {
-            vectors: [[0; 64]; 32],
-            legacy: [0; LEGACY],
-            masks: [0; 8],
-            in_use: 0,
-            mxcsr: MXCSR,
-        }
+        Self { vectors: [[0; 64]; 32], legacy: [0; LEGACY], masks: [0; 8], in_use: 0, mxcsr: MXCSR }
     }
 
     /// MXCSR and the x87 status word.

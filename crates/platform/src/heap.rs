@@ -49,10 +49,12 @@ impl Default for Heap {
 impl OomHandler for Region {
     fn handle_oom(talc: &mut Talc<Self>, layout: Layout) -> Result<(), ()> {
         // Room for the block, its header and alignment.
-        let wanted = layout.size().checked_add(layout.align()).ok_or(())?.checked_add(4096).ok_or(())?;
+        let wanted =
+            layout.size().checked_add(layout.align()).ok_or(())?.checked_add(4096).ok_or(())?;
         let bytes = (wanted as u64).checked_next_multiple_of(STEP).ok_or(())?;
         let start = NEXT.load(Ordering::Relaxed);
-        let end = start.checked_add(bytes).filter(|end| *end <= END.load(Ordering::Acquire)).ok_or(())?;
+        let end =
+            start.checked_add(bytes).filter(|end| *end <= END.load(Ordering::Acquire)).ok_or(())?;
         let old = talc.oom_handler.claimed;
         let claimed = if old.is_empty() {
             let fresh = Span::from_base_size(start as *mut u8, (end - start) as usize);

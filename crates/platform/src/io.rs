@@ -111,7 +111,13 @@ impl Bounce {
     ///
     /// # Panics
     /// When a range leaves the buffer or the extent.
-    pub fn write_frames(&mut self, at: usize, extent: &crate::arena::Extent, from: usize, len: usize) {
+    pub fn write_frames(
+        &mut self,
+        at: usize,
+        extent: &crate::arena::Extent,
+        from: usize,
+        len: usize,
+    ) {
         let to = self.range(at, len);
         // SAFETY: both ranges were checked; frames and untrusted memory never overlap.
         unsafe { core::ptr::copy_nonoverlapping(extent.range(from, len), to, len) };

@@ -20,7 +20,6 @@
     reason = "addresses are u64 and usize by turns, which is the same on the only architecture; plain \
               moves need no alignment on it"
 )]
-
 // Without an enclave around it, the parts that enter and leave one have no callers.
 #![cfg_attr(any(test, feature = "hosted"), allow(unused))]
 

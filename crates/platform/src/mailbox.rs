@@ -147,4 +147,3 @@ impl Drop for Watch {
         WATCHES.lock().remove(&self.token);
     }
 }
-

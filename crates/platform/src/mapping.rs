@@ -11,7 +11,8 @@ use crate::gate;
 /// # Errors
 /// The host's errno.
 pub fn map(address: u64, len: u64, prot: u64, backing: Backing, offset: u64) -> Result<()> {
-    Untrusted::new(gate::call(HostCall::Map, [address, len, prot, backing as u64, offset])).nothing()
+    Untrusted::new(gate::call(HostCall::Map, [address, len, prot, backing as u64, offset]))
+        .nothing()
 }
 
 /// Changes what mapped memory admits.

@@ -9,7 +9,9 @@ use core::sync::atomic::Ordering;
 
 use abi::trap::{Kind, Trap};
 
-use crate::context::{self, REASON_DOOR, REASON_FAULT, REASON_INTERRUPTED, REASON_TRAPPED_CALL, UserContext};
+use crate::context::{
+    self, REASON_DOOR, REASON_FAULT, REASON_INTERRUPTED, REASON_TRAPPED_CALL, UserContext,
+};
 use crate::gate::{self, Interruption};
 use crate::{user, vcpu};
 
@@ -73,9 +75,8 @@ fn handle(state: &mut Trap, user: bool, gs: Option<u64>) -> bool {
             state.registers.r11 = state.registers.rflags;
             return redirect(state, context::REASON_CALL, gs);
         }
-        if let Some(row) = user::guarded()
-            .iter()
-            .find(|row| (row.start..row.end).contains(&state.registers.rip))
+        if let Some(row) =
+            user::guarded().iter().find(|row| (row.start..row.end).contains(&state.registers.rip))
         {
             gate::interrupted(Interruption::Fault);
             state.registers.rip = row.fixup;

@@ -162,7 +162,7 @@ impl UserWord {
     /// # Errors
     /// EINVAL when misaligned, EFAULT outside the user region: futex(2)'s order.
     pub fn new(address: u64) -> Result<Self, Error> {
-        if address % 4 != 0 {
+        if !address.is_multiple_of(4) {
             return Err(Errno::EINVAL.because("the word is not aligned to 4 bytes"));
         }
         if !in_region(address, 4) {

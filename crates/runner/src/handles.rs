@@ -30,7 +30,7 @@ pub(crate) fn insert(fd: RawFd) -> Option<u64> {
         if old & 0xffff_ffff != 0 {
             continue;
         }
-        let generation = (old >> 32) + 1 & 0x7fff_ffff;
+        let generation = ((old >> 32) + 1) & 0x7fff_ffff;
         let new = generation << 32 | (fd as u64 + 1);
         if slot.compare_exchange(old, new, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
             return Some(generation << 32 | index as u64);

@@ -42,7 +42,14 @@ pub(crate) fn bounce(offset: u64, len: u64) -> Option<u64> {
 }
 
 /// What the gate calls.
-pub(crate) unsafe extern "sysv64" fn entry(call: u64, a: u64, b: u64, c: u64, d: u64, e: u64) -> i64 {
+pub(crate) unsafe extern "sysv64" fn entry(
+    call: u64,
+    a: u64,
+    b: u64,
+    c: u64,
+    d: u64,
+    e: u64,
+) -> i64 {
     const WAIT: u64 = HostCall::Wait as u64;
     const WAKE: u64 = HostCall::Wake as u64;
     const MAP: u64 = HostCall::Map as u64;
@@ -179,9 +186,8 @@ fn clock(which: u64, out: u64) -> i64 {
     let clock = if which == 0 { libc::CLOCK_REALTIME } else { libc::CLOCK_MONOTONIC };
     let mut time = [0_u64; 2];
     // SAFETY: `time` has a timespec's layout.
-    let result = unsafe {
-        sys::call4(libc::SYS_clock_gettime, clock as u64, (&raw mut time) as u64, 0, 0)
-    };
+    let result =
+        unsafe { sys::call4(libc::SYS_clock_gettime, clock as u64, (&raw mut time) as u64, 0, 0) };
     let nanoseconds = time[0] * 1_000_000_000 + time[1];
     // SAFETY: the enclave's bounce buffer.
     unsafe { (out as *mut u64).write_unaligned(nanoseconds) };
@@ -224,7 +230,13 @@ fn raise(signal: u32) {
     // No core file: it would hold what the enclave keeps.
     // SAFETY: lowers a limit of this process.
     unsafe {
-        sys::call4(libc::SYS_setrlimit, u64::from(libc::RLIMIT_CORE), (&raw const limit) as u64, 0, 0)
+        sys::call4(
+            libc::SYS_setrlimit,
+            u64::from(libc::RLIMIT_CORE),
+            (&raw const limit) as u64,
+            0,
+            0,
+        )
     };
     // SAFETY: a kernel sigaction of zeros is the default action.
     unsafe { sys::call4(libc::SYS_rt_sigaction, signal.into(), (&raw const default) as u64, 0, 8) };

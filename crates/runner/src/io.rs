@@ -28,8 +28,10 @@ impl Path {
         let to = path.0.as_mut_ptr().cast::<u8>();
         // SAFETY: shorter than the array; the source was checked by the caller.
         unsafe { sys::copy(to, address as *const u8, len as usize) };
+        // SAFETY: as above: the NUL has its place.
+        let end = unsafe { to.add(len as usize) };
         // SAFETY: as above.
-        unsafe { to.add(len as usize).write(0) };
+        unsafe { end.write(0) };
         Some(path)
     }
 
@@ -158,7 +160,8 @@ impl Request {
             (false, true) => libc::O_WRONLY,
             (true, true) => libc::O_RDWR,
         };
-        let mut raw = access | libc::O_CLOEXEC | libc::O_NOFOLLOW | libc::O_NOCTTY | libc::O_NONBLOCK;
+        let mut raw =
+            access | libc::O_CLOEXEC | libc::O_NOFOLLOW | libc::O_NOCTTY | libc::O_NONBLOCK;
         for (bit, value) in [
             (open::CREATE, libc::O_CREAT),
             (open::EXCLUSIVE, libc::O_EXCL),
@@ -176,7 +179,9 @@ impl Request {
         let open = |raw: i32| {
             let mode = u64::from(self.operation.mode);
             // SAFETY: the path is a C string on this stack.
-            unsafe { sys::call4(libc::SYS_openat, self.fd as u64, path.address(), raw as u64, mode) }
+            unsafe {
+                sys::call4(libc::SYS_openat, self.fd as u64, path.address(), raw as u64, mode)
+            }
         };
         let mut fd = open(raw);
         if fd == -i64::from(libc::EACCES) && has(open::DIRECTORY) {
@@ -237,8 +242,14 @@ impl Request {
             STREAM => unsafe { sys::call4(libc::SYS_write, fd, self.buffer, len, 0) },
             APPEND => {
                 let vector = [self.buffer, len];
-                let arguments =
-                    [fd, (&raw const vector) as u64, 1, u64::MAX, u64::MAX, libc::RWF_APPEND as u64];
+                let arguments = [
+                    fd,
+                    (&raw const vector) as u64,
+                    1,
+                    u64::MAX,
+                    u64::MAX,
+                    libc::RWF_APPEND as u64,
+                ];
                 // SAFETY: one buffer of `len` bytes.
                 unsafe { sys::call(libc::SYS_pwritev2, arguments) }
             }
@@ -256,8 +267,7 @@ impl Request {
         let empty = if self.operation.path_len == 0 { libc::AT_EMPTY_PATH } else { 0 };
         let flags = (libc::AT_SYMLINK_NOFOLLOW | libc::AT_NO_AUTOMOUNT | empty) as u64;
         let mask = u64::from(libc::STATX_BASIC_STATS);
-        let arguments =
-            [self.fd as u64, path.address(), flags, mask, raw.as_mut_ptr() as u64, 0];
+        let arguments = [self.fd as u64, path.address(), flags, mask, raw.as_mut_ptr() as u64, 0];
         // SAFETY: a path and a statx on this stack.
         let result = unsafe { sys::call(libc::SYS_statx, arguments) };
         if result != 0 {
@@ -331,7 +341,9 @@ impl Request {
         // SAFETY: the caller left room.
         unsafe { (*to as *mut Entry).write_unaligned(entry) };
         // SAFETY: as above.
-        unsafe { sys::copy((*to + head) as *mut u8, (from + NAME) as *const u8, name_len as usize) };
+        unsafe {
+            sys::copy((*to + head) as *mut u8, (from + NAME) as *const u8, name_len as usize);
+        };
         *to += head + name_len.next_multiple_of(8);
         len.into()
     }
@@ -395,11 +407,13 @@ impl Request {
     }
 
     fn poll(&self) -> i64 {
-        let mut item =
-            libc::pollfd { fd: self.fd, events: (self.operation.flags & 0x7fff) as i16, revents: 0 };
+        let mut item = libc::pollfd {
+            fd: self.fd,
+            events: (self.operation.flags & 0x7fff) as i16,
+            revents: 0,
+        };
         // SAFETY: one pollfd on this stack.
-        let result =
-            unsafe { sys::call4(libc::SYS_poll, (&raw mut item) as u64, 1, 0, 0) };
+        let result = unsafe { sys::call4(libc::SYS_poll, (&raw mut item) as u64, 1, 0, 0) };
         if result < 0 { result } else { i64::from(item.revents.cast_unsigned()) }
     }
 }

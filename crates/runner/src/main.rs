@@ -66,7 +66,7 @@ fn start() -> Outcome<std::convert::Infallible> {
     host::init(&plan, &space);
     signals::install()?;
     attendant::start(&plan, &space)?;
-    vcpu::enter_all(&plan, &space, clock)
+    vcpu::enter_all(&plan, &space, &clock)
 }
 
 fn plan_descriptor() -> Outcome<i32> {

@@ -35,7 +35,8 @@ impl Plan {
             return Err(wrong("length"));
         }
         let table_len = u64::from(header.segments) * size_of::<Segment>() as u64;
-        let inside = |offset: u64, bytes: u64| offset.checked_add(bytes).is_some_and(|end| end <= len);
+        let inside =
+            |offset: u64, bytes: u64| offset.checked_add(bytes).is_some_and(|end| end <= len);
         if header.segments > 4096
             || !inside(header.segments_offset, table_len)
             || !inside(header.boot_offset, header.boot_len)
@@ -59,7 +60,8 @@ impl Plan {
             segments.iter().filter(|segment| segment.page_type == 2).collect();
         by_address.sort_unstable_by_key(|segment| segment.address);
         for segment in by_address {
-            let aligned = [segment.address, segment.len, segment.offset].iter().all(|v| v % PAGE == 0);
+            let aligned =
+                [segment.address, segment.len, segment.offset].iter().all(|v| v % PAGE == 0);
             let after = segment.address.checked_add(segment.len);
             if !aligned
                 || segment.permissions > 7
@@ -86,7 +88,9 @@ impl Plan {
         let mut items = Vec::new();
         let mut rest = self.blob.as_slice();
         while let Some((head, body)) = rest.split_at_checked(8) {
-            let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+            let word = |at: usize| {
+                u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]])
+            };
             let len = word(4) as usize;
             let Some(item) = body.get(..len) else { break };
             if word(0) == wanted {

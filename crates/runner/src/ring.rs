@@ -145,8 +145,13 @@ pub(crate) fn setup(index: u64, out: u64) -> i64 {
 
 /// Gives the ring room for files, and a descriptor that tells the attendant of completions.
 fn prepare(index: u64, ring: i64) -> i64 {
-    let resources =
-        Resources { count: RING_FILES as u32, flags: REGISTER_SPARSE, reserved: 0, data: 0, tags: 0 };
+    let resources = Resources {
+        count: RING_FILES as u32,
+        flags: REGISTER_SPARSE,
+        reserved: 0,
+        data: 0,
+        tags: 0,
+    };
     let address = (&raw const resources) as u64;
     let files = control(ring, REGISTER_FILES2, address, size_of::<Resources>() as u64);
     if files < 0 {
@@ -179,8 +184,7 @@ pub(crate) fn register(index: u64, handle: u64) -> i64 {
     if slot >= RING_FILES {
         return -i64::from(libc::ENFILE);
     }
-    let update =
-        FilesUpdate { offset: slot as u32, reserved: 0, fds: (&raw const fd) as u64 };
+    let update = FilesUpdate { offset: slot as u32, reserved: 0, fds: (&raw const fd) as u64 };
     let done = control(ring as i64, REGISTER_FILES_UPDATE, (&raw const update) as u64, 1);
     if done == 1 { 0 } else { done.min(-1) }
 }

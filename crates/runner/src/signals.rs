@@ -58,7 +58,8 @@ pub(crate) fn inherited() -> Inherited {
     for signal in 1..=64 {
         let mut old = [0_u64; 4];
         // SAFETY: a null action changes nothing; `old` has a kernel sigaction's size.
-        let failed = unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, 0, &raw mut old, 8) } != 0;
+        let failed =
+            unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, 0, &raw mut old, 8) } != 0;
         if !failed && old[0] == libc::SIG_IGN as u64 {
             ignored |= 1 << (signal - 1);
         }
@@ -123,7 +124,11 @@ pub(crate) fn use_stack_of(vcpu: usize) -> Outcome<()> {
     }
 }
 
-unsafe extern "C" fn on_signal(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+unsafe extern "C" fn on_signal(
+    signal: i32,
+    info: *mut libc::siginfo_t,
+    context: *mut libc::c_void,
+) {
     // The program may have asked for alignment checks, which Linux leaves on in handlers.
     // SAFETY: clears one flag; returning from the signal restores it.
     unsafe {
@@ -169,8 +174,10 @@ fn describe(signal: i32, info: &libc::siginfo_t, registers: &[i64; 23]) -> Optio
             if info.si_code != USER_DISPATCH {
                 return None;
             }
-            // SAFETY: the kernel's siginfo of SIGSYS has the architecture at byte 28.
-            let arch = unsafe { (&raw const *info).cast::<u8>().add(28).cast::<u32>().read() };
+            // SAFETY: the kernel's siginfo is 128 bytes long, whatever is in it.
+            let words = unsafe { &*(&raw const *info).cast::<[u32; 32]>() };
+            // Of SIGSYS it has the architecture at byte 28.
+            let arch = words[7];
             trap.kind = if arch == ARCH_X86_64 { Kind::Syscall } else { Kind::Door } as u32;
         }
         libc::SIGSEGV | libc::SIGBUS => trap.address = registers[libc::REG_CR2 as usize] as u64,

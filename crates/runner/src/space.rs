@@ -45,7 +45,14 @@ impl Space {
         for segment in plan.segments.iter().filter(|segment| segment.page_type == REGULAR) {
             if segment.permissions & WRITABLE == 0 {
                 let prot = segment.permissions as i32;
-                fixed(segment.address, segment.len, prot, libc::MAP_PRIVATE, plan.fd, segment.offset)?;
+                fixed(
+                    segment.address,
+                    segment.len,
+                    prot,
+                    libc::MAP_PRIVATE,
+                    plan.fd,
+                    segment.offset,
+                )?;
             } else {
                 shared(segment.address, segment.len, trusted_fd, segment.address - user_end)?;
                 read_into(plan.fd, segment.address, segment.len, segment.offset)?;
@@ -107,7 +114,11 @@ impl Head {
         }
         // SAFETY: as above, behind the plan's own items.
         unsafe {
-            sys::copy((blob as usize + plan.blob.len()) as *mut u8, signals.as_ptr(), signals.len());
+            sys::copy(
+                (blob as usize + plan.blob.len()) as *mut u8,
+                signals.as_ptr(),
+                signals.len(),
+            );
         }
         let boot = start as *mut Boot;
         // SAFETY: the first page is ours and zero.
@@ -121,7 +132,10 @@ impl Head {
 /// Terminal bits of the standard streams, for the boot record.
 pub(crate) fn terminals() -> u64 {
     // SAFETY: asks about descriptors.
-    (0..3).filter(|fd| unsafe { libc::isatty(*fd) } == 1).map(|fd| host_feature::TERMINAL << fd).sum()
+    (0..3)
+        .filter(|fd| unsafe { libc::isatty(*fd) } == 1)
+        .map(|fd| host_feature::TERMINAL << fd)
+        .sum()
 }
 
 fn memfd(name: &std::ffi::CStr, len: u64) -> Outcome<RawFd> {
@@ -156,8 +170,12 @@ fn fixed(address: u64, len: u64, prot: i32, flags: i32, fd: RawFd, offset: u64) 
     }
     let reason = std::io::Error::last_os_error();
     let hint = match reason.raw_os_error() {
-        Some(libc::ENOMEM) => "the address space is limited: raise `ulimit -v`, or check overcommit_memory",
-        Some(libc::EEXIST) => "something of the host lies there: unlimited stacks move it; set `ulimit -s 8192`",
+        Some(libc::ENOMEM) => {
+            "the address space is limited: raise `ulimit -v`, or check overcommit_memory"
+        }
+        Some(libc::EEXIST) => {
+            "something of the host lies there: unlimited stacks move it; set `ulimit -s 8192`"
+        }
         _ => "see `adyton info`",
     };
     Err(format!("can't map the enclave's range at {address:#x}, {len:#x} bytes: {reason}; {hint}"))

@@ -35,9 +35,7 @@ pub(crate) unsafe fn write_all(fd: i32, address: u64, len: u64) -> i64 {
     let mut done = 0;
     while done < len {
         // SAFETY: the caller's promise.
-        let wrote = unsafe {
-            call4(libc::SYS_write, fd as u64, address + done, len - done, 0)
-        };
+        let wrote = unsafe { call4(libc::SYS_write, fd as u64, address + done, len - done, 0) };
         if wrote == -i64::from(libc::EINTR) || wrote == -i64::from(libc::EAGAIN) {
             continue;
         }

@@ -68,7 +68,7 @@ impl Calibration {
 }
 
 /// Enters the enclave on all vCPUs; the caller's thread becomes vCPU 0.
-pub(crate) fn enter_all(plan: &Plan, space: &Space, clock: Calibration) -> Outcome<Infallible> {
+pub(crate) fn enter_all(plan: &Plan, space: &Space, clock: &Calibration) -> Outcome<Infallible> {
     let dispatch = Dispatch::probe(plan, space)?;
     let features = dispatch.feature() | space::terminals();
     let host_entry = host::entry as *const () as u64;
@@ -104,13 +104,17 @@ pub(crate) fn enter_all(plan: &Plan, space: &Space, clock: Calibration) -> Outco
 /// The exception entry's address: the image says how far it is in the word before its entry.
 fn exception_entry(plan: &Plan) -> Outcome<u64> {
     // SAFETY: the entry is mapped, as the plan was checked; the word before it holds the distance.
-    let distance = unsafe { (plan.header.entry as *const i64).sub(1).read() };
+    let distance = unsafe { ((plan.header.entry - 8) as *const i64).read() };
     let address = plan.header.entry.wrapping_add_signed(distance);
     let inside = plan.segments.iter().any(|segment| {
         segment.permissions & 4 != 0
             && (segment.address..segment.address + segment.len).contains(&address)
     });
-    if inside { Ok(address) } else { Err("the image has no exception entry; reinstall adyton".into()) }
+    if inside {
+        Ok(address)
+    } else {
+        Err("the image has no exception entry; reinstall adyton".into())
+    }
 }
 
 fn set_up(index: usize, dispatch: Dispatch) -> Outcome<()> {
@@ -133,7 +137,9 @@ pub(crate) fn release() -> i64 {
     RELEASED.store(1, Ordering::Release);
     let all = i32::MAX.unsigned_abs().into();
     // SAFETY: a futex wake on a word of ours.
-    unsafe { sys::call4(libc::SYS_futex, RELEASED.as_ptr() as u64, libc::FUTEX_WAKE as u64, all, 0) }
+    unsafe {
+        sys::call4(libc::SYS_futex, RELEASED.as_ptr() as u64, libc::FUTEX_WAKE as u64, all, 0)
+    }
 }
 
 /// Interrupts a vCPU.

@@ -181,9 +181,10 @@ mod tests {
 
     fn allowed(who: &Credentials, mode: u32, uid: u32, gid: u32) -> u32 {
         let owner = Owner { mode, uid, gid };
-        (0..3).map(|bit| 1 << bit).filter(|bit| {
-            who.check(owner, Access::from_bits_retain(*bit)).is_ok()
-        }).sum()
+        (0..3)
+            .map(|bit| 1 << bit)
+            .filter(|bit| who.check(owner, Access::from_bits_retain(*bit)).is_ok())
+            .sum()
     }
 
     #[test]

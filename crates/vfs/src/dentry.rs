@@ -110,7 +110,11 @@ impl Dentry {
     }
 
     /// Appends the path from the file system's root to here, last component first, each behind a '/'.
-    pub(crate) fn climb(self: &Arc<Self>, components: &mut Vec<Arc<[u8]>>, stop: Option<&Arc<Self>>) -> bool {
+    pub(crate) fn climb(
+        self: &Arc<Self>,
+        components: &mut Vec<Arc<[u8]>>,
+        stop: Option<&Arc<Self>>,
+    ) -> bool {
         let mut at = Arc::clone(self);
         loop {
             if stop.is_some_and(|stop| Arc::ptr_eq(stop, &at)) {
@@ -126,6 +130,8 @@ impl Dentry {
 impl fmt::Debug for Dentry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.name();
-        f.debug_struct("Dentry").field("name", &format_args!("{}", name.escape_ascii())).finish_non_exhaustive()
+        f.debug_struct("Dentry")
+            .field("name", &format_args!("{}", name.escape_ascii()))
+            .finish_non_exhaustive()
     }
 }

@@ -122,7 +122,9 @@ impl Epoll {
         if interest.events & Options::EXCLUSIVE.bits() != 0
             && (inner.is_some() || interest.events & !WITH_EXCLUSIVE != 0)
         {
-            return Err(Errno::EINVAL.because("EPOLLEXCLUSIVE goes with IN, OUT, ET and WAKEUP only"));
+            return Err(
+                Errno::EINVAL.because("EPOLLEXCLUSIVE goes with IN, OUT, ET and WAKEUP only")
+            );
         }
         let Some(queue) = file.object().readiness() else {
             return Err(Errno::EPERM.because("the file is always ready; epoll can't watch it"));

@@ -99,9 +99,10 @@ impl Locks {
                 return true;
             }
             held.whole.retain(|(other, _)| *other != holder);
-            let free = held.whole.iter().all(|(_, theirs)| {
-                *theirs == Mode::Shared && mode == Mode::Shared
-            });
+            let free = held
+                .whole
+                .iter()
+                .all(|(_, theirs)| *theirs == Mode::Shared && mode == Mode::Shared);
             if free {
                 held.whole.push((holder, mode));
             }

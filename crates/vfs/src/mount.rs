@@ -99,7 +99,8 @@ impl MountTree {
         flags: Flags,
     ) -> Result<Arc<Mount>> {
         let at = at.topmost();
-        let is_directory = |dentry: &Arc<Dentry>| dentry.node().kind() == crate::node::Kind::Directory;
+        let is_directory =
+            |dentry: &Arc<Dentry>| dentry.node().kind() == crate::node::Kind::Directory;
         if is_directory(&at.dentry) != is_directory(&root) {
             return Err(Errno::ENOTDIR.because("a directory can only be mounted on a directory"));
         }
@@ -261,6 +262,9 @@ impl fmt::Debug for Mount {
 
 impl fmt::Debug for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Place").field("mount", &self.mount.id).field("dentry", &self.dentry).finish()
+        f.debug_struct("Place")
+            .field("mount", &self.mount.id)
+            .field("dentry", &self.dentry)
+            .finish()
     }
 }

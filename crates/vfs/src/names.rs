@@ -168,8 +168,7 @@ pub async fn rename(
         return Err(Errno::EINVAL.because("a directory can't be moved into itself"));
     }
     if there.as_ref().is_some_and(|there| there.dentry.is_above(&old_leaf.parent.dentry)) {
-        let errno =
-            if existing == Existing::Exchange { Errno::EINVAL } else { Errno::ENOTEMPTY };
+        let errno = if existing == Existing::Exchange { Errno::EINVAL } else { Errno::ENOTEMPTY };
         return Err(errno.into());
     }
     check_removable(&old_leaf.parent, &moved, from.who)?;
@@ -225,7 +224,9 @@ fn check_removable(parent: &Place, victim: &Place, who: &Credentials) -> Result<
         && who.fsuid != directory.uid
         && !who.has(Capabilities::FOWNER);
     if sticky {
-        return Err(Errno::EPERM.because("the directory is sticky, and the file is somebody else's"));
+        return Err(
+            Errno::EPERM.because("the directory is sticky, and the file is somebody else's")
+        );
     }
     Ok(())
 }

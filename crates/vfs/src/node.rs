@@ -252,7 +252,12 @@ pub trait Node: Object {
 
     /// Makes a regular file without a name, seen from this directory (`O_TMPFILE`); `linkable`: it may
     /// be given a name later.
-    fn create_unnamed(&self, here: &Arc<Dentry>, new: New<'_>, linkable: bool) -> Result<Arc<Dentry>> {
+    fn create_unnamed(
+        &self,
+        here: &Arc<Dentry>,
+        new: New<'_>,
+        linkable: bool,
+    ) -> Result<Arc<Dentry>> {
         let _ = (here, new, linkable);
         Err(Errno::EOPNOTSUPP.because("the file system makes no files without names"))
     }

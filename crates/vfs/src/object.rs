@@ -172,7 +172,12 @@ pub trait Object: Any + Send + Sync {
     /// Writes at `offset` (`None`: at the end, `O_APPEND`), or to the stream. Gives the number of bytes and the position
     /// behind them. Where it would block with nothing written, what was taken from the source comes
     /// again at the next attempt.
-    fn write(&self, open: &OpenFile, offset: Option<u64>, source: &mut dyn Source) -> Attempt<(usize, u64)> {
+    fn write(
+        &self,
+        open: &OpenFile,
+        offset: Option<u64>,
+        source: &mut dyn Source,
+    ) -> Attempt<(usize, u64)> {
         let _ = (open, offset, source);
         Err(Errno::EINVAL.because("the object can't be written").into())
     }
@@ -214,7 +219,12 @@ pub trait Object: Any + Send + Sync {
     }
 
     /// Device-specific control.
-    fn ioctl(&self, open: &OpenFile, request: u32, argument: &mut dyn IoctlArgument) -> Result<u64> {
+    fn ioctl(
+        &self,
+        open: &OpenFile,
+        request: u32,
+        argument: &mut dyn IoctlArgument,
+    ) -> Result<u64> {
         let _ = (open, request, argument);
         Err(Errno::ENOTTY.into())
     }
@@ -277,8 +287,17 @@ pub struct OpenFile {
 
 impl OpenFile {
     /// Opens `object`; `place` is where its name stands.
-    pub fn new(object: Arc<dyn Object>, status: Status, place: Option<crate::mount::Place>) -> Arc<Self> {
-        Arc::new(Self { object, status: AtomicU32::new(status.bits()), position: Mutex::new(0), place })
+    pub fn new(
+        object: Arc<dyn Object>,
+        status: Status,
+        place: Option<crate::mount::Place>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            object,
+            status: AtomicU32::new(status.bits()),
+            position: Mutex::new(0),
+            place,
+        })
     }
 
     /// A number that no other living description has.
@@ -311,7 +330,8 @@ impl OpenFile {
     /// Whether it was opened for reading.
     pub fn readable(&self) -> bool {
         let status = self.status();
-        !status.contains(Status::PATH) && (status & (Status::WRITE | Status::READ_WRITE)) != Status::WRITE
+        !status.contains(Status::PATH)
+            && (status & (Status::WRITE | Status::READ_WRITE)) != Status::WRITE
     }
 
     /// Whether it was opened for writing.

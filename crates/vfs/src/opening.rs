@@ -10,11 +10,11 @@ use abi::errno::Result;
 
 use crate::credentials::{Access, Credentials};
 use crate::mount::{Flags, Place};
-use crate::pipe;
-use crate::{names, path};
 use crate::node::{Kind, New, Node, Opened};
 use crate::object::{Object, OpenFile, Status, Stop};
 use crate::path::{Last, LastName, Name, Start, Walk};
+use crate::pipe;
+use crate::{names, path};
 
 bitflags::bitflags! {
     /// Flags of open(2) that say how to open, and do not stay.
@@ -60,8 +60,7 @@ pub async fn open(start: Start<'_>, path: &[u8], request: Request) -> Result<Arc
         return open_unnamed(start, path, request).await;
     }
     if !request.how.contains(How::CREATE) {
-        let last =
-            if request.how.contains(How::NO_FOLLOW) { Last::Keep } else { Last::Follow };
+        let last = if request.how.contains(How::NO_FOLLOW) { Last::Keep } else { Last::Follow };
         let mut walk = Walk::new(start, path)?;
         walk.to_end(last).await?;
         return open_place(walk.into_place(), start.who, request).await;

@@ -310,7 +310,11 @@ impl<'a> Walk<'a> {
         }
         match target(&next, self.start.who).await? {
             Followed::Place(place) => {
-                if self.start.refuse.intersects(Refuse::MAGIC_LINKS | Refuse::LEAVING | Refuse::ROOT) {
+                if self
+                    .start
+                    .refuse
+                    .intersects(Refuse::MAGIC_LINKS | Refuse::LEAVING | Refuse::ROOT)
+                {
                     return Err(Errno::ELOOP.because("magic links are refused"));
                 }
                 self.at = place;
@@ -353,7 +357,8 @@ impl<'a> Walk<'a> {
             return Err(Errno::EXDEV.because("the path leaves the directory"));
         }
         let above = self.at.up(self.root());
-        if self.start.refuse.contains(Refuse::MOUNTS) && !Arc::ptr_eq(&above.mount, &self.at.mount) {
+        if self.start.refuse.contains(Refuse::MOUNTS) && !Arc::ptr_eq(&above.mount, &self.at.mount)
+        {
             return Err(Errno::EXDEV.because("the path crosses a mount"));
         }
         self.at = above;

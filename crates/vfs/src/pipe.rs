@@ -377,7 +377,9 @@ impl Object for End {
         }
         let packet = open.status().contains(Status::DIRECT);
         let Some(done) = state.put(source, packet) else {
-            return Err(Errno::ENOMEM.because("the memory limit leaves no page for the pipe").into());
+            return Err(Errno::ENOMEM
+                .because("the memory limit leaves no page for the pipe")
+                .into());
         };
         let full = state.is_full();
         let both = state.both > 0;

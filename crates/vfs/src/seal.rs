@@ -85,8 +85,8 @@ impl Seals {
     /// EPERM.
     pub fn check_length(&self, old: u64, new: u64) -> Result<()> {
         let seals = self.get();
-        let refused = seals.contains(Seal::SHRINK) && new < old
-            || seals.contains(Seal::GROW) && new > old;
+        let refused =
+            seals.contains(Seal::SHRINK) && new < old || seals.contains(Seal::GROW) && new > old;
         if refused { Err(Errno::EPERM.because("the length is sealed")) } else { Ok(()) }
     }
 

@@ -181,11 +181,7 @@ impl Socket {
     /// # Errors
     /// EPIPE when the other side is gone or a direction was shut down (ECONNREFUSED for datagrams
     /// to a side that is gone), EMSGSIZE, ENOBUFS.
-    pub fn send(
-        &self,
-        source: &mut dyn Source,
-        rights: &mut Vec<Arc<OpenFile>>,
-    ) -> Attempt<usize> {
+    pub fn send(&self, source: &mut dyn Source, rights: &mut Vec<Arc<OpenFile>>) -> Attempt<usize> {
         let mut direction = self.outgoing().lock();
         if self.theirs().closed.load(Ordering::Acquire) && self.pair.kind == Kind::Datagram {
             return Err(Errno::ECONNREFUSED.because("the other side is closed").into());

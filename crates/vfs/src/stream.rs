@@ -406,9 +406,7 @@ impl Object for Stream {
 
     fn sync(&self) -> Waiting<'_, Result<()>> {
         let result = match self.nature {
-            Nature::File => {
-                self.host.perform(Code::Sync, self.handle, 0, 0, Data::None).nothing()
-            }
+            Nature::File => self.host.perform(Code::Sync, self.handle, 0, 0, Data::None).nothing(),
             _ => Err(Errno::EINVAL.because("the stream can't be flushed")),
         };
         alloc::boxed::Box::pin(core::future::ready(result))
@@ -418,7 +416,6 @@ impl Object for Stream {
         self
     }
 }
-
 
 #[cfg(test)]
 mod tests;

@@ -103,7 +103,11 @@ impl Tree {
     pub async fn add(&self, path: &[u8], new: New<'_>) -> Result<Arc<Dentry>> {
         let (parent, name) = self.lead(path).await?;
         if let Some(known) = look(&parent, name).await? {
-            return if known.node().kind() == new.kind { Ok(known) } else { Err(Errno::EEXIST.into()) };
+            return if known.node().kind() == new.kind {
+                Ok(known)
+            } else {
+                Err(Errno::EEXIST.into())
+            };
         }
         parent.node().create(&parent, name, new).finished().await
     }
@@ -147,14 +151,8 @@ impl Tree {
         if let Some(known) = look(at, name).await? {
             return Ok(known);
         }
-        let new = New {
-            kind: Kind::Directory,
-            permissions: 0o755,
-            uid: 0,
-            gid: 0,
-            rdev: 0,
-            target: b"",
-        };
+        let new =
+            New { kind: Kind::Directory, permissions: 0o755, uid: 0, gid: 0, rdev: 0, target: b"" };
         at.node().create(at, name, new).finished().await
     }
 }

@@ -53,41 +53,20 @@ fn decode(advice: u64) -> Option<Behaviour> {
     let none = Flags::empty();
     let patterns = Flags::SEQUENTIAL | Flags::RANDOM;
     Some(match advice {
-        0 => Behaviour::Mark {
-            set: none,
-            clear: patterns,
-        },
-        1 => Behaviour::Mark {
-            set: Flags::RANDOM,
-            clear: Flags::SEQUENTIAL,
-        },
-        2 => Behaviour::Mark {
-            set: Flags::SEQUENTIAL,
-            clear: Flags::RANDOM,
-        },
+        0 => Behaviour::Mark { set: none, clear: patterns },
+        1 => Behaviour::Mark { set: Flags::RANDOM, clear: Flags::SEQUENTIAL },
+        2 => Behaviour::Mark { set: Flags::SEQUENTIAL, clear: Flags::RANDOM },
         3 => Behaviour::WillNeed,
         4 => Behaviour::DontNeed,
         8 => Behaviour::Free,
         9 => Behaviour::Remove,
-        10 => Behaviour::Mark {
-            set: Flags::DONT_FORK,
-            clear: none,
-        },
-        11 => Behaviour::Mark {
-            set: none,
-            clear: Flags::DONT_FORK,
-        },
+        10 => Behaviour::Mark { set: Flags::DONT_FORK, clear: none },
+        11 => Behaviour::Mark { set: none, clear: Flags::DONT_FORK },
         12 | 13 | 20 | 21 => Behaviour::Nothing,
         14 => Behaviour::Large(true),
         15 => Behaviour::Large(false),
-        16 => Behaviour::Mark {
-            set: Flags::DONT_DUMP,
-            clear: none,
-        },
-        17 => Behaviour::Mark {
-            set: none,
-            clear: Flags::DONT_DUMP,
-        },
+        16 => Behaviour::Mark { set: Flags::DONT_DUMP, clear: none },
+        17 => Behaviour::Mark { set: none, clear: Flags::DONT_DUMP },
         18 => Behaviour::WipeOnFork(true),
         19 => Behaviour::WipeOnFork(false),
         22 => Behaviour::Populate(Access::Read),
@@ -130,13 +109,12 @@ impl Space {
         match Self::checked_advice(address, len, advice) {
             Ok((Behaviour::WillNeed | Behaviour::Populate(_), _)) => None,
             Ok((_, range)) if range.is_empty() => Some(Ok(())),
-            Ok((behaviour, range)) => Some(self.advise_range(&range, behaviour).and_then(
-                |(whole, work)| {
-                    work.iter()
-                        .try_for_each(|(pages, at, len)| pages.punch_hole(*at, *len))?;
+            Ok((behaviour, range)) => {
+                Some(self.advise_range(&range, behaviour).and_then(|(whole, work)| {
+                    work.iter().try_for_each(|(pages, at, len)| pages.punch_hole(*at, *len))?;
                     whole
-                },
-            )),
+                }))
+            }
             Err(error) => Some(Err(error)),
         }
     }
@@ -172,14 +150,12 @@ impl Space {
     }
 
     async fn advise_populate(&self, range: Range<u64>, access: Access) -> Result<()> {
-        self.bring(range, access)
-            .await
-            .map_err(|(_, refusal)| match refusal {
-                Refusal::Unmapped => Errno::ENOMEM.because("part of the range is not mapped"),
-                Refusal::Denied => Errno::EINVAL.because("an area does not allow this access"),
-                Refusal::Bus => Errno::EFAULT.because("beyond the end of the file"),
-                Refusal::OutOfMemory => Errno::ENOMEM.because("the memory limit is reached"),
-            })
+        self.bring(range, access).await.map_err(|(_, refusal)| match refusal {
+            Refusal::Unmapped => Errno::ENOMEM.because("part of the range is not mapped"),
+            Refusal::Denied => Errno::EINVAL.because("an area does not allow this access"),
+            Refusal::Bus => Errno::EFAULT.because("beyond the end of the file"),
+            Refusal::OutOfMemory => Errno::ENOMEM.because("the memory limit is reached"),
+        })
     }
 
     fn advise_locked(
@@ -233,36 +209,21 @@ impl Space {
             self.before_change(state, piece, Change::Replaced);
             self.drop_text(state, piece)?;
         }
-        let private: Vec<_> = state
-            .runs
-            .within(piece)
-            .filter(|run| run.held.is_private())
-            .collect();
+        let private: Vec<_> =
+            state.runs.within(piece).filter(|run| run.held.is_private()).collect();
         for part in joined(private.into_iter()) {
-            self.environment
-                .mapper
-                .advise(part.start, bytes(&part), Advice::DontNeed)?;
+            self.environment.mapper.advise(part.start, bytes(&part), Advice::DontNeed)?;
         }
         Ok(())
     }
 
     fn large(&self, state: &mut State, piece: &Range<u64>, on: bool) {
-        let (set, clear) = if on {
-            (Flags::HUGE, Flags::NO_HUGE)
-        } else {
-            (Flags::NO_HUGE, Flags::HUGE)
-        };
+        let (set, clear) =
+            if on { (Flags::HUGE, Flags::NO_HUGE) } else { (Flags::NO_HUGE, Flags::HUGE) };
         mark(state, piece, set, clear);
-        let advice = if on {
-            Advice::HugePage
-        } else {
-            Advice::NoHugePage
-        };
-        let private: Vec<_> = state
-            .runs
-            .within(piece)
-            .filter(|run| matches!(run.held, Held::Anonymous))
-            .collect();
+        let advice = if on { Advice::HugePage } else { Advice::NoHugePage };
+        let private: Vec<_> =
+            state.runs.within(piece).filter(|run| matches!(run.held, Held::Anonymous)).collect();
         for part in joined(private.into_iter()) {
             self.advise_host(&part, advice);
         }
@@ -270,17 +231,11 @@ impl Space {
 }
 
 fn mark(state: &mut State, piece: &Range<u64>, set: Flags, clear: Flags) {
-    state
-        .areas
-        .edit(piece, |_, area| area.flags = (area.flags - clear) | set);
+    state.areas.edit(piece, |_, area| area.flags = (area.flags - clear) | set);
 }
 
 fn on_off(flag: Flags, on: bool) -> (Flags, Flags) {
-    if on {
-        (flag, Flags::empty())
-    } else {
-        (Flags::empty(), flag)
-    }
+    if on { (flag, Flags::empty()) } else { (Flags::empty(), flag) }
 }
 
 /// What MADV_REMOVE makes a hole of, once the space is not locked any more.
@@ -294,10 +249,7 @@ fn removed(state: &State, piece: &Range<u64>, area: &Area) -> Result<FilePart> {
     if !mapped.shared || !area.prot.contains(Prot::WRITE) {
         return Err(Errno::EACCES.because("MADV_REMOVE needs a writable shared mapping"));
     }
-    let start = state
-        .areas
-        .find(piece.start)
-        .map_or(piece.start, |(start, _)| start);
+    let start = state.areas.find(piece.start).map_or(piece.start, |(start, _)| start);
     let offset = mapped.offset + (piece.start - start);
     Ok((Arc::clone(&mapped.pages), offset, bytes(piece)))
 }

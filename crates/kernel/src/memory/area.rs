@@ -99,9 +99,7 @@ impl Area {
     /// Opened and charged by faults rather than at once.
     pub fn is_lazy(&self) -> bool {
         self.is_anonymous()
-            && self
-                .flags
-                .intersects(Flags::GROWS_DOWN | Flags::STACK | Flags::NORESERVE)
+            && self.flags.intersects(Flags::GROWS_DOWN | Flags::STACK | Flags::NORESERVE)
     }
 
     /// Whether `prot` makes it something that is charged for its whole length.
@@ -143,10 +141,7 @@ pub(crate) struct Areas {
 
 impl Areas {
     pub(crate) const fn new() -> Self {
-        Self {
-            map: BTreeMap::new(),
-            bytes: 0,
-        }
+        Self { map: BTreeMap::new(), bytes: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -180,27 +175,18 @@ impl Areas {
 
     /// The first area that ends above `address`.
     pub(crate) fn at_or_above(&self, address: u64) -> Option<(u64, &Area)> {
-        self.find(address).or_else(|| {
-            self.map
-                .range(address..)
-                .next()
-                .map(|(start, area)| (*start, area))
-        })
+        self.find(address)
+            .or_else(|| self.map.range(address..).next().map(|(start, area)| (*start, area)))
     }
 
     /// The last area that begins below `address`.
     pub(crate) fn below(&self, address: u64) -> Option<(u64, &Area)> {
-        self.map
-            .range(..address)
-            .next_back()
-            .map(|(start, area)| (*start, area))
+        self.map.range(..address).next_back().map(|(start, area)| (*start, area))
     }
 
     /// The areas that share a byte with `range`, in order, not clipped.
     pub(crate) fn overlapping(&self, range: &Range<u64>) -> impl Iterator<Item = (u64, &Area)> {
-        let from = self
-            .find(range.start)
-            .map_or(range.start, |(start, _)| start);
+        let from = self.find(range.start).map_or(range.start, |(start, _)| start);
         self.map
             .range(from..range.end.max(from))
             .filter(|(_, area)| area.end > range.start)

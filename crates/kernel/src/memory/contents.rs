@@ -50,20 +50,12 @@ impl Mapped {
 
     /// The same further on.
     pub(crate) fn skipped(&self, by: u64) -> Self {
-        Self {
-            offset: self.offset + by,
-            ..self.clone()
-        }
+        Self { offset: self.offset + by, ..self.clone() }
     }
 
     /// Whether `next` goes on where this one, `len` bytes long, ends.
     pub(crate) fn continues_in(&self, len: u64, next: &Self) -> bool {
-        let file = |mapped: &Self| {
-            mapped
-                .file
-                .as_ref()
-                .map(|file| Arc::as_ptr(file).cast::<u8>())
-        };
+        let file = |mapped: &Self| mapped.file.as_ref().map(|file| Arc::as_ptr(file).cast::<u8>());
         Arc::ptr_eq(&self.pages, &next.pages)
             && file(self) == file(next)
             && self.shared == next.shared
@@ -105,10 +97,7 @@ pub(crate) struct Watches {
 
 impl Watches {
     pub(crate) const fn new() -> Self {
-        Self {
-            map: BTreeMap::new(),
-            clear_at: 64,
-        }
+        Self { map: BTreeMap::new(), clear_at: 64 }
     }
 
     /// The connection of `space` with `pages`.
@@ -121,10 +110,7 @@ impl Watches {
             self.map.retain(|_, watch| watch.strong_count() > 0);
             self.clear_at = 64.max(2 * self.map.len());
         }
-        let watch = Arc::new(Watch {
-            space: Weak::clone(space),
-            id,
-        });
+        let watch = Arc::new(Watch { space: Weak::clone(space), id });
         let weak = Arc::downgrade(&watch);
         pages.add_observer(weak.clone());
         self.map.insert(id, weak);

@@ -32,9 +32,5 @@ fn describe<T: Object + ?Sized>(object: &T, place: Option<&Place>) -> Descriptio
             path.extend_from_slice(b" (deleted)");
         }
     }
-    Description {
-        device: stat.device,
-        inode: stat.inode,
-        path,
-    }
+    Description { device: stat.device, inode: stat.inode, path }
 }

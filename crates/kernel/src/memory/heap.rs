@@ -84,25 +84,17 @@ impl Space {
         let Some(first) = missing.first() else {
             return Ok(());
         };
-        let next = state
-            .areas
-            .at_or_above(range.end)
-            .map_or(self.region().end, |(next, _)| next);
+        let next = state.areas.at_or_above(range.end).map_or(self.region().end, |(next, _)| next);
         let ahead = range.end.next_multiple_of(STEP).min(next).max(range.end);
         self.open(state, first.start..ahead, Prot::READ | Prot::WRITE)
     }
 
     /// Gives back what was opened ahead of the break, so that it reads as zero when it is used.
     fn drop_ahead(&self, state: &mut State, from: u64) -> bool {
-        let next = state
-            .areas
-            .at_or_above(from)
-            .map_or(self.region().end, |(next, _)| next);
+        let next = state.areas.at_or_above(from).map_or(self.region().end, |(next, _)| next);
         let end = from.next_multiple_of(STEP).min(next).max(from);
-        let only_memory = state
-            .runs
-            .within(&(from..end))
-            .all(|r| matches!(r.held, Held::Anonymous));
+        let only_memory =
+            state.runs.within(&(from..end)).all(|r| matches!(r.held, Held::Anonymous));
         !only_memory || self.close(state, &(from..end)).is_ok()
     }
 }

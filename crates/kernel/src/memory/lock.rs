@@ -56,19 +56,13 @@ impl Space {
         if flags == 0 || flags & !7 != 0 || flags == 4 {
             return Err(Errno::EINVAL.because("mlockall flags"));
         }
-        let when = if flags & 4 != 0 {
-            When::OnUse
-        } else {
-            When::Now
-        };
+        let when = if flags & 4 != 0 { When::OnUse } else { When::Now };
         let all = self.region();
         {
             let mut state = self.state.lock();
             state.lock_future = (flags & 2 != 0).then_some(when);
             if flags & 1 != 0 {
-                state
-                    .areas
-                    .edit(&all, |_, area| area.flags |= Flags::LOCKED);
+                state.areas.edit(&all, |_, area| area.flags |= Flags::LOCKED);
             }
         }
         if flags & 1 != 0 && when == When::Now {
@@ -85,9 +79,7 @@ impl Space {
     pub fn unlock_all(&self) {
         let mut state = self.state.lock();
         state.lock_future = None;
-        state
-            .areas
-            .edit(&self.region(), |_, area| area.flags -= Flags::LOCKED);
+        state.areas.edit(&self.region(), |_, area| area.flags -= Flags::LOCKED);
     }
 
     /// Whether new mappings are to be brought in at once, because of mlockall(2).
@@ -99,19 +91,11 @@ impl Space {
         let mut state = self.state.lock();
         let whole = state.is_whole(range);
         // As on Linux, the part before a hole is changed.
-        let end = if whole {
-            range.end
-        } else {
-            state.first_hole(range)
-        };
+        let end = if whole { range.end } else { state.first_hole(range) };
         state.areas.edit(&(range.start..end), |_, area| {
             area.flags.set(Flags::LOCKED, locked);
         });
-        if whole {
-            Ok(())
-        } else {
-            Err(Errno::ENOMEM.because("part of the range is not mapped"))
-        }
+        if whole { Ok(()) } else { Err(Errno::ENOMEM.because("part of the range is not mapped")) }
     }
 
     /// Brings in what `range` may be used for: writable pages as for a write.
@@ -121,12 +105,10 @@ impl Space {
             let Some(access) = best_access(&area) else {
                 return Err(Errno::ENOMEM.because("part of the range can't be accessed"));
             };
-            self.bring(piece, access)
-                .await
-                .map_err(|(_, refusal)| match refusal {
-                    Refusal::Unmapped | Refusal::Denied => Errno::ENOMEM,
-                    Refusal::Bus | Refusal::OutOfMemory => Errno::EAGAIN,
-                })?;
+            self.bring(piece, access).await.map_err(|(_, refusal)| match refusal {
+                Refusal::Unmapped | Refusal::Denied => Errno::ENOMEM,
+                Refusal::Bus | Refusal::OutOfMemory => Errno::EAGAIN,
+            })?;
         }
         Ok(())
     }
@@ -196,11 +178,7 @@ impl Space {
                 mapped.pages.flush(true).await?;
             }
         }
-        if whole {
-            Ok(())
-        } else {
-            Err(Errno::ENOMEM.because("part of the range is not mapped"))
-        }
+        if whole { Ok(()) } else { Err(Errno::ENOMEM.because("part of the range is not mapped")) }
     }
 }
 
@@ -220,9 +198,7 @@ impl State {
 
 /// The strongest access that an area admits.
 pub(crate) fn best_access(area: &Area) -> Option<Access> {
-    [Access::Write, Access::Read]
-        .into_iter()
-        .find(|access| access.is_admitted(area.prot))
+    [Access::Write, Access::Read].into_iter().find(|access| access.is_admitted(area.prot))
 }
 
 fn is_resident(state: &State, area: &Area, at: u64) -> bool {

@@ -35,11 +35,7 @@ impl Space {
             return Err(Errno::EINVAL.because("a length of 0"));
         }
         let len = page_up(request.len).ok_or(Errno::ENOMEM.because("the length overflows"))?;
-        if request
-            .file
-            .as_ref()
-            .is_some_and(|file| file.offset.checked_add(len).is_none())
-        {
+        if request.file.as_ref().is_some_and(|file| file.offset.checked_add(len).is_none()) {
             return Err(Errno::EOVERFLOW.because("offset and length overflow"));
         }
         if request.flags.contains(MapFlags::HUGE_TLB) {
@@ -49,13 +45,7 @@ impl Space {
         state.room_for(1)?;
         let at = self.choose(&mut state, request, len)?;
         let (kind, flags, max) = request.decide()?;
-        let mut area = Area {
-            end: at + len,
-            prot: request.prot,
-            max,
-            flags,
-            kind,
-        };
+        let mut area = Area { end: at + len, prot: request.prot, max, flags, kind };
         if request.flags.contains(MapFlags::LOCKED) || state.lock_future.is_some() {
             area.flags |= Flags::LOCKED;
         }
@@ -77,13 +67,7 @@ impl Space {
             .filter(|start| *start >= self.region().start)
             .ok_or(Errno::ENOMEM.because("no room for the stack"))?;
         let flags = Flags::GROWS_DOWN | Flags::MAIN_STACK;
-        let area = Area {
-            end,
-            prot,
-            max: Prot::all(),
-            flags,
-            kind: Kind::Anonymous,
-        };
+        let area = Area { end, prot, max: Prot::all(), flags, kind: Kind::Anonymous };
         self.put(&mut state, start, area)?;
         Ok(start..end)
     }
@@ -112,17 +96,9 @@ impl Space {
             }
             return Ok(hint);
         }
-        let hint = if hint == 0 {
-            0
-        } else {
-            page_down(hint).max(region.start)
-        };
+        let hint = if hint == 0 { 0 } else { page_down(hint).max(region.start) };
         let low = request.flags.contains(MapFlags::LOW);
-        let end = if low {
-            region.end.min(0x8000_0000)
-        } else {
-            region.end
-        };
+        let end = if low { region.end.min(0x8000_0000) } else { region.end };
         if hint != 0 && len <= end && hint <= end - len {
             let range = hint..hint + len;
             if place::is_clear(&state.areas, &range) {
@@ -142,11 +118,7 @@ impl Space {
         let range = at..area.end;
         let len = bytes(&range);
         state.room_for(state.areas.splits(&range))?;
-        let replaced: u64 = state
-            .pieces(&range)
-            .iter()
-            .map(|(part, _)| bytes(part))
-            .sum();
+        let replaced: u64 = state.pieces(&range).iter().map(|(part, _)| bytes(part)).sum();
         if state.areas.total() - replaced + len > self.limit(Limit::AddressSpace) {
             return Err(Errno::ENOMEM.because("RLIMIT_AS"));
         }
@@ -157,11 +129,7 @@ impl Space {
         self.check_data(state, &range, area.is_data())?;
         let before = state.charged_in(&range);
         let opened = open_at_once(&area, &range);
-        let wanted = if area.to_charge(area.prot) {
-            len
-        } else {
-            bytes(&opened)
-        };
+        let wanted = if area.to_charge(area.prot) { len } else { bytes(&opened) };
         if wanted > before {
             self.charge(state, wanted - before)?;
         }
@@ -231,10 +199,7 @@ impl Space {
 
     /// Asks for something that costs nothing when it is refused.
     pub(crate) fn advise_host(&self, range: &Range<u64>, advice: Advice) {
-        let _ = self
-            .environment
-            .mapper
-            .advise(range.start, bytes(range), advice);
+        let _ = self.environment.mapper.advise(range.start, bytes(range), advice);
     }
 
     /// Maps what is cached of `range`, a part of the file area at `start`, and not backed yet; makes
@@ -286,15 +251,9 @@ impl Space {
             return Ok(());
         };
         let len = batch.iter().map(bytes_of).sum();
-        let backing = if private {
-            Backing::FramesPrivate
-        } else {
-            Backing::FramesShared
-        };
+        let backing = if private { Backing::FramesPrivate } else { Backing::FramesShared };
         let host = if clean { prot - Prot::WRITE } else { prot };
-        self.environment
-            .mapper
-            .map(at, len, host, backing, first.offset())?;
+        self.environment.mapper.map(at, len, host, backing, first.offset())?;
         let mut to = at;
         for frames in batch {
             let held = Held::Frames {

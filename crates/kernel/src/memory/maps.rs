@@ -60,10 +60,8 @@ impl Mapping {
     /// The line, without its newline, as proc_pid_maps(5) has it.
     pub fn line(&self) -> Vec<u8> {
         let may = |bit, letter| if self.prot.contains(bit) { letter } else { '-' };
-        let described = self
-            .file
-            .as_ref()
-            .map_or_else(Description::default, |file| file.describe());
+        let described =
+            self.file.as_ref().map_or_else(Description::default, |file| file.describe());
         let mut line = format!(
             "{:08x}-{:08x} {}{}{}{} {:08x} {:02x}:{:02x} {} ",
             self.range.start,
@@ -77,11 +75,7 @@ impl Mapping {
             described.device & 0xFF,
             described.inode,
         );
-        let name = if self.file.is_some() {
-            &described.path
-        } else {
-            self.name.as_bytes()
-        };
+        let name = if self.file.is_some() { &described.path } else { self.name.as_bytes() };
         if name.is_empty() {
             return line.into_bytes();
         }
@@ -108,20 +102,12 @@ impl Space {
     /// All mappings, in order.
     pub fn maps(&self) -> Vec<Mapping> {
         let state = self.state.lock();
-        state
-            .areas
-            .map()
-            .iter()
-            .map(|(start, area)| Mapping::new(*start, area))
-            .collect()
+        state.areas.map().iter().map(|(start, area)| Mapping::new(*start, area)).collect()
     }
 
     /// The mapping that holds `address`.
     pub fn find(&self, address: u64) -> Option<Mapping> {
         let state = self.state.lock();
-        state
-            .areas
-            .find(address)
-            .map(|(start, area)| Mapping::new(start, area))
+        state.areas.find(address).map(|(start, area)| Mapping::new(start, area))
     }
 }

@@ -39,21 +39,14 @@ impl Cursor {
         let stack_end = page_down(region.end) - distance(spread.min(16 << 30));
         let room = STACK_ROOM.min(bytes(region) / 8);
         let base = stack_end - room - distance(spread);
-        Self {
-            stack_end,
-            base,
-            from: base,
-            skipped: 0,
-        }
+        Self { stack_end, base, from: base, skipped: 0 }
     }
 
     /// Says that `range` became free, so that it is looked at again.
     pub(crate) fn freed(&mut self, areas: &Areas, range: &Range<u64>) {
         if range.end > self.from {
             let start = areas.below(range.start).map_or(0, |(_, area)| area.end);
-            let end = areas
-                .at_or_above(range.end)
-                .map_or(self.base, |(start, _)| start);
+            let end = areas.at_or_above(range.end).map_or(self.base, |(start, _)| start);
             self.skipped = self.skipped.max(end.saturating_sub(start));
         }
     }
@@ -132,11 +125,7 @@ pub(crate) fn highest(
             return Some(ceiling - len);
         }
         *passed = (*passed).max(hole);
-        let guard = if area.flags.contains(Flags::GROWS_DOWN) {
-            STACK_GUARD
-        } else {
-            0
-        };
+        let guard = if area.flags.contains(Flags::GROWS_DOWN) { STACK_GUARD } else { 0 };
         ceiling = ceiling.min(start.saturating_sub(guard));
         if ceiling <= window.start {
             return None;

@@ -53,11 +53,7 @@ enum Step {
     /// The access can be tried again.
     Done,
     /// Contents are missing.
-    Fill {
-        pages: Arc<Pages>,
-        offset: u64,
-        len: u64,
-    },
+    Fill { pages: Arc<Pages>, offset: u64, len: u64 },
 }
 
 impl Access {
@@ -111,9 +107,7 @@ impl Space {
         let mut at = range.start;
         while at < range.end {
             let Some(end) = self.accessible_until(at, access) else {
-                self.populate(at, access)
-                    .await
-                    .map_err(|refusal| (at, refusal))?;
+                self.populate(at, access).await.map_err(|refusal| (at, refusal))?;
                 at = self.accessible_until(at, access).unwrap_or(at + PAGE);
                 continue;
             };
@@ -125,10 +119,7 @@ impl Space {
     /// Where the backed and accessible stretch at `address` ends; `None` if it isn't.
     fn accessible_until(&self, address: u64, access: Access) -> Option<u64> {
         let state = self.state.lock();
-        let (_, area) = state
-            .areas
-            .find(address)
-            .filter(|(_, a)| access.is_admitted(a.prot))?;
+        let (_, area) = state.areas.find(address).filter(|(_, a)| access.is_admitted(a.prot))?;
         let run = state.runs.at(address)?;
         let noticed = matches!(run.held, Held::Frames { clean: true, .. });
         (access != Access::Write || !noticed).then(|| run.end.min(area.end))
@@ -136,11 +127,7 @@ impl Space {
 
     fn step(&self, address: u64, access: Access) -> Result<Step, Refusal> {
         let mut state = self.state.lock();
-        if state
-            .areas
-            .find(address)
-            .is_none_or(|(_, area)| area.is_hidden())
-        {
+        if state.areas.find(address).is_none_or(|(_, area)| area.is_hidden()) {
             self.grow_down(&mut state, address)?;
         }
         let Some((start, area)) = state.areas.find(address) else {
@@ -174,10 +161,7 @@ impl Space {
     ) -> Result<Step, Refusal> {
         let around = window(address, AROUND, &(start..area.end));
         let runs: alloc::vec::Vec<_> = state.runs.within(&around).collect();
-        let Some(run) = runs
-            .iter()
-            .find(|run| run.start <= address && address < run.end)
-        else {
+        let Some(run) = runs.iter().find(|run| run.start <= address && address < run.end) else {
             return Ok(Step::Done);
         };
         let clean = matches!(run.held, Held::Frames { clean: true, .. });
@@ -187,15 +171,8 @@ impl Space {
         {
             return self.map_written(state, run.start..run.end, start, area, mapped);
         }
-        let prot = if clean {
-            area.prot - Prot::WRITE
-        } else {
-            area.prot
-        };
-        let protected = self
-            .environment
-            .mapper
-            .protect(run.start, run.end - run.start, prot);
+        let prot = if clean { area.prot - Prot::WRITE } else { area.prot };
+        let protected = self.environment.mapper.protect(run.start, run.end - run.start, prot);
         protected.map_err(|_| Refusal::OutOfMemory)?;
         Ok(Step::Done)
     }
@@ -218,14 +195,9 @@ impl Space {
         let page = page_down(address)..page_down(address) + PAGE;
         for (last, range) in [(false, wide), (false, least), (true, page)] {
             let gaps = state.runs.gaps(&range);
-            let charge: u64 = if area.is_lazy() {
-                gaps.iter().map(bytes).sum()
-            } else {
-                0
-            };
+            let charge: u64 = if area.is_lazy() { gaps.iter().map(bytes).sum() } else { 0 };
             if last {
-                self.charge(state, charge)
-                    .map_err(|_| Refusal::OutOfMemory)?;
+                self.charge(state, charge).map_err(|_| Refusal::OutOfMemory)?;
             } else if !self.try_charge(state, charge) {
                 continue;
             }
@@ -249,11 +221,7 @@ impl Space {
                 state.release(due);
             }
         }
-        if failed {
-            Err(Refusal::OutOfMemory)
-        } else {
-            Ok(Step::Done)
-        }
+        if failed { Err(Refusal::OutOfMemory) } else { Ok(Step::Done) }
     }
 
     fn map_around(
@@ -272,11 +240,7 @@ impl Space {
         let near = window(address, WINDOW_MIN, &whole);
         let page = page_down(address);
         if mapped.shared && access == Access::Write {
-            let end = state
-                .runs
-                .gaps(&(page..near.end))
-                .first()
-                .map_or(page + PAGE, |gap| gap.end);
+            let end = state.runs.gaps(&(page..near.end)).first().map_or(page + PAGE, |gap| gap.end);
             return self.map_written(state, page..end, start, area, mapped);
         }
         // A page is asked for so that a hole gets its frame.
@@ -288,17 +252,8 @@ impl Space {
             }
             Err(error) => {
                 let only = area.flags.contains(Flags::RANDOM);
-                let wanted = if only {
-                    page..page + PAGE
-                } else {
-                    page..near.end
-                };
-                return missing(
-                    error,
-                    mapped,
-                    mapped.page(page - start) * PAGE,
-                    bytes(&wanted),
-                );
+                let wanted = if only { page..page + PAGE } else { page..near.end };
+                return missing(error, mapped, mapped.page(page - start) * PAGE, bytes(&wanted));
             }
         }
         // The rest is a convenience.
@@ -341,27 +296,20 @@ impl Space {
         }
         let guarded =
             |below: &Area| !below.flags.contains(Flags::GROWS_DOWN) && !below.prot.is_empty();
-        let floor = state.areas.below(page).map_or(0, |(_, below)| {
-            below.end + if guarded(below) { STACK_GUARD } else { 0 }
-        });
+        let floor = state
+            .areas
+            .below(page)
+            .map_or(0, |(_, below)| below.end + if guarded(below) { STACK_GUARD } else { 0 });
         if page < floor || state.areas.total() + (start - page) > self.limit(Limit::AddressSpace) {
             return Err(Refusal::Unmapped);
         }
         let wanted = page - page % WINDOW_MIN;
-        let new_start = wanted
-            .max(floor)
-            .max(limit.next_multiple_of(PAGE))
-            .min(page);
+        let new_start = wanted.max(floor).max(limit.next_multiple_of(PAGE)).min(page);
         let total = state.areas.total() + (start - new_start);
-        let new_start = if total > self.limit(Limit::AddressSpace) {
-            page
-        } else {
-            new_start
-        };
+        let new_start = if total > self.limit(Limit::AddressSpace) { page } else { new_start };
         let new_start = new_start.max(self.region().start);
         // What lies there was opened ahead for a neighbour that went away, at most.
-        self.close(state, &(new_start..start))
-            .map_err(|_| Refusal::OutOfMemory)?;
+        self.close(state, &(new_start..start)).map_err(|_| Refusal::OutOfMemory)?;
         state.areas.extend_down(start, new_start);
         Ok(())
     }
@@ -381,11 +329,7 @@ fn refused(_: abi::errno::Error) -> Refusal {
 fn missing(error: RunError, mapped: &Mapped, offset: u64, len: u64) -> Result<Step, Refusal> {
     match error {
         RunError::Beyond => Err(Refusal::Bus),
-        RunError::Missing(_) => Ok(Step::Fill {
-            pages: Arc::clone(&mapped.pages),
-            offset,
-            len,
-        }),
+        RunError::Missing(_) => Ok(Step::Fill { pages: Arc::clone(&mapped.pages), offset, len }),
         RunError::Error(_) => Err(Refusal::OutOfMemory),
     }
 }

@@ -84,11 +84,7 @@ impl Space {
         if prot.contains(Prot::WRITE) && area.flags.contains(Flags::TEXT) {
             self.before_change(state, piece, Change::Writable);
         }
-        let charge = if area.to_charge(prot) {
-            bytes(piece)
-        } else {
-            0
-        };
+        let charge = if area.to_charge(prot) { bytes(piece) } else { 0 };
         self.charge(state, charge)?;
         let changed = match &area.kind {
             Kind::File(_) => self.protect_file(state, piece, area, prot),
@@ -118,9 +114,7 @@ impl Space {
         prot: Prot,
     ) -> Result<()> {
         for part in joined(state.runs.within(piece)) {
-            self.environment
-                .mapper
-                .protect(part.start, bytes(&part), prot)?;
+            self.environment.mapper.protect(part.start, bytes(&part), prot)?;
         }
         if prot.is_empty() || !area.is_anonymous() {
             return Ok(());
@@ -155,9 +149,8 @@ impl Space {
         let gains = writable && !area.prot.contains(Prot::WRITE);
         let clean = shared && gains;
         let runs: Vec<Run> = state.runs.within(piece).collect();
-        let (parting, staying): (Vec<Run>, Vec<Run>) = runs
-            .into_iter()
-            .partition(|run| writable && !shared && !run.held.is_private());
+        let (parting, staying): (Vec<Run>, Vec<Run>) =
+            runs.into_iter().partition(|run| writable && !shared && !run.held.is_private());
         for run in parting {
             self.part(state, run, prot)?;
         }
@@ -166,9 +159,7 @@ impl Space {
             state.runs.set_clean(run, clean);
         }
         for part in joined(staying.into_iter()) {
-            self.environment
-                .mapper
-                .protect(part.start, bytes(&part), host)?;
+            self.environment.mapper.protect(part.start, bytes(&part), host)?;
         }
         if area.prot.is_empty() {
             let mut opened = area.clone();
@@ -185,17 +176,9 @@ impl Space {
         let Held::Frames { extent, at, .. } = run.held else {
             return Ok(());
         };
-        let held = Held::Frames {
-            extent,
-            at,
-            private: true,
-            clean: false,
-            text: false,
-        };
+        let held = Held::Frames { extent, at, private: true, clean: false, text: false };
         let (backing, offset) = held.backing();
-        self.environment
-            .mapper
-            .map(run.start, run.end - run.start, prot, backing, offset)?;
+        self.environment.mapper.map(run.start, run.end - run.start, prot, backing, offset)?;
         state.runs.insert(run.start..run.end, held);
         Ok(())
     }
@@ -219,10 +202,7 @@ pub fn prot_of(raw: u64) -> Prot {
 /// Where a change begins: at the area's start if it is to reach down to there.
 fn start_of(state: &State, range: Range<u64>, grows: u64) -> Result<u64> {
     let unmapped = Errno::ENOMEM.because("nothing is mapped at the address");
-    let found = state
-        .areas
-        .at_or_above(range.start)
-        .filter(|(_, area)| !area.is_hidden());
+    let found = state.areas.at_or_above(range.start).filter(|(_, area)| !area.is_hidden());
     let Some((start, area)) = found else {
         return Err(unmapped);
     };

@@ -55,12 +55,8 @@ impl OutOfMemory {
 
 /// A size in the largest unit of which it has ten, or that divides it.
 fn size(bytes: u64) -> String {
-    const UNITS: [(u64, &str); 4] = [
-        (1 << 40, "TiB"),
-        (1 << 30, "GiB"),
-        (1 << 20, "MiB"),
-        (1 << 10, "KiB"),
-    ];
+    const UNITS: [(u64, &str); 4] =
+        [(1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     let fits = |unit: u64| bytes >= unit && (bytes.is_multiple_of(unit) || bytes >= 10 * unit);
     match UNITS.iter().find(|(unit, _)| fits(*unit)) {
         Some((unit, name)) => format!("{}{name}", (bytes + unit / 2) / unit),

@@ -73,9 +73,7 @@ impl Space {
         let region = self.region();
         let phase = (request.new_len >= 2 * LARGE).then_some(old % LARGE);
         let locked = &mut *state;
-        let to = locked
-            .cursor
-            .find(&locked.areas, &region, request.new_len, phase)?;
+        let to = locked.cursor.find(&locked.areas, &region, request.new_len, phase)?;
         self.relocate(&mut state, &request, start, &area, to)
     }
 
@@ -118,9 +116,7 @@ impl Space {
         let at = if fixed || hinted {
             request.target
         } else {
-            state
-                .cursor
-                .find(&state.areas, &region, request.new_len, None)?
+            state.cursor.find(&state.areas, &region, request.new_len, None)?
         };
         self.relocate(state, &request, start, &area, at)
     }
@@ -154,9 +150,7 @@ impl Space {
             return Err(Errno::EFAULT.because("this mapping can't grow"));
         }
         if let Kind::File(mapped) = &area.kind
-            && (mapped.offset + (request.old - start))
-                .checked_add(request.new_len)
-                .is_none()
+            && (mapped.offset + (request.old - start)).checked_add(request.new_len).is_none()
         {
             return Err(Errno::EINVAL.because("offset and length overflow"));
         }
@@ -239,12 +233,7 @@ impl Space {
                 mapped.offset += request.old_len;
             }
             let charged = area.flags.contains(Flags::CHARGED);
-            self.put_tail(
-                state,
-                to + request.old_len..to + request.new_len,
-                tail,
-                charged,
-            )?;
+            self.put_tail(state, to + request.old_len..to + request.new_len, tail, charged)?;
         }
         let keep = request.flags & DONT_UNMAP != 0;
         moved.end = to + request.old_len;
@@ -270,11 +259,7 @@ impl Space {
         if keep && !moved.is_anonymous() {
             return Err(Errno::EINVAL.because("MREMAP_DONTUNMAP of what is not private memory"));
         }
-        let charge = if keep && moved.flags.contains(Flags::CHARGED) {
-            bytes(from)
-        } else {
-            0
-        };
+        let charge = if keep && moved.flags.contains(Flags::CHARGED) { bytes(from) } else { 0 };
         self.charge(state, charge)?;
         self.before_change(state, from, Change::Replaced);
         let moves = self
@@ -287,9 +272,7 @@ impl Space {
         }
         if keep {
             moved.flags -= Flags::LOCKED;
-            state
-                .areas
-                .edit(from, |_, area| area.flags -= Flags::LOCKED);
+            state.areas.edit(from, |_, area| area.flags -= Flags::LOCKED);
             state.areas.insert(to, moved);
             return Ok(());
         }
@@ -353,9 +336,7 @@ impl Space {
         let mut buffer = alloc::vec![0; 64 << 10];
         let mut at = 0;
         while at < len {
-            let part = usize::try_from(len - at)
-                .unwrap_or(usize::MAX)
-                .min(buffer.len());
+            let part = usize::try_from(len - at).unwrap_or(usize::MAX).min(buffer.len());
             let bytes = buffer.get_mut(..part).unwrap_or_default();
             user::copy_in(run.start + at, bytes)?;
             user::copy_out(to + at, bytes)?;
@@ -389,12 +370,6 @@ impl Request {
         if old.checked_add(old_len.max(new_len)).is_none() {
             return Err(overflow);
         }
-        Ok(Self {
-            old,
-            old_len,
-            new_len,
-            flags,
-            target,
-        })
+        Ok(Self { old, old_len, new_len, flags, target })
     }
 }

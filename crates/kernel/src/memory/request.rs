@@ -106,14 +106,7 @@ impl Request {
     /// Private zeros of the LibOS's own choice: for loaders and stacks.
     pub fn anonymous(address: u64, len: u64, prot: Prot, flags: MapFlags) -> Self {
         let flags = flags | MapFlags::ANONYMOUS;
-        Self {
-            address,
-            len,
-            prot,
-            kind: Type::Private,
-            flags,
-            file: None,
-        }
+        Self { address, len, prot, kind: Type::Private, flags, file: None }
     }
 
     /// A private mapping of a file: for loaders.
@@ -134,19 +127,11 @@ impl Request {
             writable: false,
             executable: true,
         };
-        Self {
-            address,
-            len,
-            prot,
-            kind: Type::Private,
-            flags,
-            file: Some(file),
-        }
+        Self { address, len, prot, kind: Type::Private, flags, file: Some(file) }
     }
 
     pub(crate) fn is_fixed(&self) -> bool {
-        self.flags
-            .intersects(MapFlags::FIXED | MapFlags::FIXED_NO_REPLACE)
+        self.flags.intersects(MapFlags::FIXED | MapFlags::FIXED_NO_REPLACE)
     }
 
     /// Kind, flags and the most that mprotect may allow; in Linux's order of checks.

@@ -33,17 +33,8 @@ impl Held {
     pub(crate) fn backing(&self) -> (Backing, u64) {
         match self {
             Self::Anonymous => (Backing::Anonymous, 0),
-            Self::Frames {
-                extent,
-                at,
-                private,
-                ..
-            } => {
-                let backing = if *private {
-                    Backing::FramesPrivate
-                } else {
-                    Backing::FramesShared
-                };
+            Self::Frames { extent, at, private, .. } => {
+                let backing = if *private { Backing::FramesPrivate } else { Backing::FramesShared };
                 (backing, extent.offset() + at)
             }
         }
@@ -79,11 +70,7 @@ impl Run {
     /// The part within `range`, which overlaps.
     fn clipped(&self, range: &Range<u64>) -> Self {
         let start = self.start.max(range.start);
-        Self {
-            start,
-            end: self.end.min(range.end),
-            held: self.held.skipped(start - self.start),
-        }
+        Self { start, end: self.end.min(range.end), held: self.held.skipped(start - self.start) }
     }
 }
 
@@ -95,9 +82,7 @@ pub(crate) struct Runs {
 
 impl Runs {
     pub(crate) const fn new() -> Self {
-        Self {
-            map: BTreeMap::new(),
-        }
+        Self { map: BTreeMap::new() }
     }
 
     /// The runs within `range`, clipped to it, in order.
@@ -109,16 +94,9 @@ impl Runs {
             .filter(|(_, (end, _))| *end > range.start)
             .map_or(range.start, |(start, _)| *start);
         let range = range.clone();
-        self.map
-            .range(from..range.end.max(from))
-            .map(move |(start, (end, held))| {
-                Run {
-                    start: *start,
-                    end: *end,
-                    held: held.clone(),
-                }
-                .clipped(&range)
-            })
+        self.map.range(from..range.end.max(from)).map(move |(start, (end, held))| {
+            Run { start: *start, end: *end, held: held.clone() }.clipped(&range)
+        })
     }
 
     /// The run that holds `address`, from there on.
@@ -132,9 +110,7 @@ impl Runs {
             .range(..=address)
             .next_back()
             .filter(|(_, (end, _))| *end > address && whole.contains(&address))
-            .map_or(0..0, |(start, (end, _))| {
-                super::common(&(*start..*end), whole)
-            })
+            .map_or(0..0, |(start, (end, _))| super::common(&(*start..*end), whole))
     }
 
     /// Bytes of `range` that are backed.
@@ -173,11 +149,7 @@ impl Runs {
         if pieces.is_empty() {
             return pieces;
         }
-        let whole: Vec<u64> = self
-            .map
-            .range(range.clone())
-            .map(|(start, _)| *start)
-            .collect();
+        let whole: Vec<u64> = self.map.range(range.clone()).map(|(start, _)| *start).collect();
         let first = self.map.range_mut(..range.start).next_back();
         let mut rest = None;
         if let Some((start, (end, held))) = first
@@ -236,9 +208,6 @@ impl Runs {
 
     /// Drops everything.
     pub(crate) fn clear(&mut self) -> Vec<Held> {
-        core::mem::take(&mut self.map)
-            .into_values()
-            .map(|(_, held)| held)
-            .collect()
+        core::mem::take(&mut self.map).into_values().map(|(_, held)| held).collect()
     }
 }

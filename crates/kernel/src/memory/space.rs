@@ -133,11 +133,7 @@ impl Space {
                 peak: 0,
             }),
             watcher: Once::new(),
-            limits: [
-                AtomicU64::new(u64::MAX),
-                AtomicU64::new(8 << 20),
-                AtomicU64::new(u64::MAX),
-            ],
+            limits: [AtomicU64::new(u64::MAX), AtomicU64::new(8 << 20), AtomicU64::new(u64::MAX)],
             refusals: AtomicU64::new(0),
         })
     }
@@ -170,10 +166,7 @@ impl Space {
         if let Some(span) = state.runs.span(&all) {
             // A host that refuses to unmap keeps what it has; nothing of it is handed out again
             // before it has been mapped anew.
-            let _ = self
-                .environment
-                .mapper
-                .unmap(span.start, span.end - span.start);
+            let _ = self.environment.mapper.unmap(span.start, span.end - span.start);
         }
         state.areas.carve(&all, true);
         let held = state.runs.clear();
@@ -191,23 +184,17 @@ impl Space {
     /// # Errors
     /// EFAULT when nothing is mapped there (only asked where it isn't private).
     pub fn futex_key(&self, address: u64, private: bool) -> Result<Key> {
-        let own = Key::Private {
-            space: self.id,
-            address,
-        };
+        let own = Key::Private { space: self.id, address };
         if private {
             return Ok(own);
         }
         let state = self.state.lock();
-        let (start, area) = state
-            .areas
-            .find(address)
-            .ok_or(Errno::EFAULT.because("the word is not mapped"))?;
+        let (start, area) =
+            state.areas.find(address).ok_or(Errno::EFAULT.because("the word is not mapped"))?;
         Ok(match &area.kind {
-            Kind::File(mapped) if mapped.shared => Key::Shared {
-                object: mapped.id(),
-                offset: mapped.offset + (address - start),
-            },
+            Kind::File(mapped) if mapped.shared => {
+                Key::Shared { object: mapped.id(), offset: mapped.offset + (address - start) }
+            }
             _ => own,
         })
     }
@@ -246,11 +233,7 @@ impl Space {
         if len == 0 {
             return Ok(());
         }
-        if self.try_charge(state, len) {
-            Ok(())
-        } else {
-            Err(self.refuse(len))
-        }
+        if self.try_charge(state, len) { Ok(()) } else { Err(self.refuse(len)) }
     }
 
     /// Charges `len` bytes if the limit admits it; a refusal is not reported.
@@ -287,9 +270,7 @@ impl Space {
     /// Drops what the host backs in `range`.
     pub(crate) fn close(&self, state: &mut State, range: &Range<u64>) -> Result<()> {
         if let Some(span) = state.runs.span(range) {
-            self.environment
-                .mapper
-                .unmap(span.start, span.end - span.start)?;
+            self.environment.mapper.unmap(span.start, span.end - span.start)?;
             state.runs.remove(&span);
         }
         Ok(())
@@ -300,9 +281,7 @@ impl Space {
         let held = Held::Anonymous;
         let (backing, offset) = held.backing();
         let len = range.end - range.start;
-        self.environment
-            .mapper
-            .map(range.start, len, prot, backing, offset)?;
+        self.environment.mapper.map(range.start, len, prot, backing, offset)?;
         state.runs.insert(range, held);
         Ok(())
     }
@@ -370,11 +349,7 @@ impl State {
     /// Whether every byte of `range` is in a visible area.
     pub(crate) fn is_whole(&self, range: &Range<u64>) -> bool {
         let mut at = range.start;
-        for (start, area) in self
-            .areas
-            .overlapping(range)
-            .filter(|(_, area)| !area.is_hidden())
-        {
+        for (start, area) in self.areas.overlapping(range).filter(|(_, area)| !area.is_hidden()) {
             if start > at {
                 return false;
             }

@@ -60,10 +60,7 @@ impl Space {
     /// Runs `work` with the space locked.
     pub fn patching<R>(&self, work: impl FnOnce(&mut Patching<'_>) -> R) -> R {
         let mut state = self.state.lock();
-        work(&mut Patching {
-            space: self,
-            state: &mut state,
-        })
+        work(&mut Patching { space: self, state: &mut state })
     }
 
     /// Tells the watcher of a change to `range`, if text may lie in it.
@@ -99,16 +96,7 @@ impl Space {
         }
         let max = Prot::all() - Prot::WRITE;
         let kind = Kind::Special(name);
-        state.areas.insert(
-            at,
-            Area {
-                end: at + len,
-                prot,
-                max,
-                flags: Flags::empty(),
-                kind,
-            },
-        );
+        state.areas.insert(at, Area { end: at + len, prot, max, flags: Flags::empty(), kind });
         Ok(at)
     }
 
@@ -122,16 +110,8 @@ impl Space {
         text: bool,
     ) -> Result<()> {
         let offset = extent.offset() + at;
-        self.environment
-            .mapper
-            .map(page, PAGE, prot, Backing::FramesShared, offset)?;
-        let held = Held::Frames {
-            extent,
-            at,
-            private: false,
-            clean: false,
-            text,
-        };
+        self.environment.mapper.map(page, PAGE, prot, Backing::FramesShared, offset)?;
+        let held = Held::Frames { extent, at, private: false, clean: false, text };
         state.runs.insert(page..page + PAGE, held);
         Ok(())
     }
@@ -146,10 +126,7 @@ impl Patching<'_> {
         };
         let fits =
             !mapped.shared && area.prot.contains(Prot::EXEC) && !area.prot.contains(Prot::WRITE);
-        fits.then(|| Text {
-            range: start..area.end,
-            mapped: mapped.clone(),
-        })
+        fits.then(|| Text { range: start..area.end, mapped: mapped.clone() })
     }
 
     /// What may be done at `address`; `None` where nothing is mapped.
@@ -164,13 +141,9 @@ impl Patching<'_> {
         let mut done = 0;
         for run in self.state.runs.within(&wanted) {
             let next = wanted.start + done as u64;
-            let readable = self
-                .state
-                .areas
-                .find(run.start)
-                .is_some_and(|(start, area)| {
-                    start <= run.start && run.end <= area.end && !area.prot.is_empty()
-                });
+            let readable = self.state.areas.find(run.start).is_some_and(|(start, area)| {
+                start <= run.start && run.end <= area.end && !area.prot.is_empty()
+            });
             if run.start != next || !readable {
                 break;
             }
@@ -179,12 +152,7 @@ impl Patching<'_> {
                 break;
             };
             match &run.held {
-                Held::Frames {
-                    extent,
-                    at,
-                    private: false,
-                    ..
-                } => {
+                Held::Frames { extent, at, private: false, .. } => {
                     extent.read(usize::try_from(*at).unwrap_or(0), part);
                 }
                 _ if user::copy_in(run.start, part).is_err() => break,
@@ -218,17 +186,14 @@ impl Patching<'_> {
         let extent = Extent::allocate(1).ok_or(Errno::ENOMEM.because("no frame for a patch"))?;
         extent.write(0, &copy);
         let extent = Arc::new(extent);
-        self.space
-            .map_page(self.state, page, prot, Arc::clone(&extent), 0, true)?;
+        self.space.map_page(self.state, page, prot, Arc::clone(&extent), 0, true)?;
         Ok(extent)
     }
 
     /// The same if it is there already.
     pub fn existing_text_frame(&self, page: u64) -> Option<Arc<Extent>> {
         match self.state.runs.at(page_down(page))?.held {
-            Held::Frames {
-                extent, text: true, ..
-            } => Some(extent),
+            Held::Frames { extent, text: true, .. } => Some(extent),
             _ => None,
         }
     }
@@ -279,19 +244,9 @@ impl Patching<'_> {
             Extent::allocate(1).ok_or(Errno::ENOMEM.because("no frame for a trampoline"))?;
         let extent = Arc::new(extent);
         let prot = Prot::READ | Prot::EXEC;
-        self.space
-            .map_page(self.state, page, prot, Arc::clone(&extent), 0, true)?;
+        self.space.map_page(self.state, page, prot, Arc::clone(&extent), 0, true)?;
         let (flags, kind) = (Flags::TEXT, Kind::Special(HIDDEN));
-        self.state.areas.insert(
-            page,
-            Area {
-                end: page + PAGE,
-                prot,
-                max: prot,
-                flags,
-                kind,
-            },
-        );
+        self.state.areas.insert(page, Area { end: page + PAGE, prot, max: prot, flags, kind });
         Ok(extent)
     }
 
@@ -314,12 +269,7 @@ impl Patching<'_> {
     /// EINVAL when it is none; what the host answers.
     pub fn free(&mut self, page: u64) -> Result<()> {
         let range = page..page + PAGE;
-        if !self
-            .state
-            .areas
-            .find(page)
-            .is_some_and(|(_, area)| area.is_hidden())
-        {
+        if !self.state.areas.find(page).is_some_and(|(_, area)| area.is_hidden()) {
             return Err(Errno::EINVAL.because("not a page of trampolines"));
         }
         self.space.close(self.state, &range)?;

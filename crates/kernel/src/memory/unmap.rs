@@ -56,11 +56,7 @@ impl Space {
 fn visible(state: &State, range: &Range<u64>) -> SmallVec<[Range<u64>; 1]> {
     let mut at = range.start;
     let mut parts = SmallVec::new();
-    for (start, area) in state
-        .areas
-        .overlapping(range)
-        .filter(|(_, area)| area.is_hidden())
-    {
+    for (start, area) in state.areas.overlapping(range).filter(|(_, area)| area.is_hidden()) {
         if at < start {
             parts.push(at..start);
         }

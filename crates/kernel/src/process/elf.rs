@@ -180,7 +180,8 @@ impl Elf {
     /// # Errors
     /// ENOEXEC when it can't be a name.
     pub fn interpreter(&self) -> Result<Option<(u64, usize)>> {
-        let Some(header) = self.headers.iter().find(|header| header.kind == kind::INTERPRETER) else {
+        let Some(header) = self.headers.iter().find(|header| header.kind == kind::INTERPRETER)
+        else {
             return Ok(None);
         };
         if !(2..=NAME_MAX).contains(&header.file_size) {
@@ -205,9 +206,11 @@ impl Elf {
                 && at >= header.offset
                 && at - header.offset < header.file_size
         };
-        self.headers.iter().rev().find(holds).map_or(0, |header| {
-            header.address.wrapping_add(at - header.offset)
-        })
+        self.headers
+            .iter()
+            .rev()
+            .find(holds)
+            .map_or(0, |header| header.address.wrapping_add(at - header.offset))
     }
 }
 
@@ -238,6 +241,9 @@ pub fn name(bytes: &[u8]) -> Result<&[u8]> {
 }
 
 /// Reads a whole file as the loader would; for fuzzers. Returns normally whatever `data` is.
+///
+/// # Panics
+/// Where the reader breaks a promise, which is what a fuzzer looks for.
 pub fn fuzz(data: &[u8]) {
     for role in [Role::Program, Role::Interpreter] {
         let Ok(head) = Head::read(data, role) else { continue };
@@ -262,13 +268,22 @@ pub fn fuzz(data: &[u8]) {
 }
 
 fn half(bytes: &[u8], at: usize) -> u16 {
-    bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |bytes| u16::from_le_bytes(*bytes))
+    bytes
+        .get(at..)
+        .and_then(|rest| rest.first_chunk())
+        .map_or(0, |bytes| u16::from_le_bytes(*bytes))
 }
 
 fn word(bytes: &[u8], at: usize) -> u32 {
-    bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |bytes| u32::from_le_bytes(*bytes))
+    bytes
+        .get(at..)
+        .and_then(|rest| rest.first_chunk())
+        .map_or(0, |bytes| u32::from_le_bytes(*bytes))
 }
 
 fn long(bytes: &[u8], at: usize) -> u64 {
-    bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |bytes| u64::from_le_bytes(*bytes))
+    bytes
+        .get(at..)
+        .and_then(|rest| rest.first_chunk())
+        .map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }

@@ -42,7 +42,7 @@ pub(crate) fn end(process: &Arc<Process>, status: Status) {
 }
 
 /// The last steps of a thread, and with the last thread those of its process.
-pub(crate) async fn end_thread(cx: &Context<'_>) {
+pub(crate) fn end_thread(cx: &Context<'_>) {
     futex::leave_robust_list(cx);
     let word = cx.thread.clear_child_tid.swap(0, Ordering::Relaxed);
     if word != 0 && UserWord::new(word).is_ok() {

@@ -25,6 +25,9 @@ use crate::memory::interception::{Origin, Process as Book};
 use crate::memory::text::{Change, Patching, Text, TextWatcher};
 use crate::process::Process;
 
+/// Bytes of a page.
+const PAGE_BYTES: usize = platform::arena::PAGE;
+
 /// Interception of one process.
 #[derive(Clone)]
 pub struct Interception {
@@ -81,7 +84,8 @@ impl TextWatcher for Interception {
         let mut book = self.book.lock();
         for patch in book.restore(range, Round::default()) {
             let last = patch.at + patch.new.len() as u64 - 1;
-            let frames = (patching.existing_text_frame(patch.at), patching.existing_text_frame(last));
+            let frames =
+                (patching.existing_text_frame(patch.at), patching.existing_text_frame(last));
             if let (Some(first), Some(second)) = frames {
                 write([&first, &second], &patch, Direction::Restore);
             }
@@ -99,7 +103,7 @@ fn apply(kernel: &Kernel, book: &mut Book, patching: &mut Patching<'_>, patch: &
     let page = patch.trampoline.page();
     let trampoline = if patch.trampoline.fresh {
         let Ok(extent) = patching.allocate_at(page) else { return };
-        extent.write(0, &[FILL; PAGE as usize]);
+        extent.write(0, &[FILL; PAGE_BYTES]);
         extent.write(offset(patch.trampoline.stub), &book.gate().stub());
         extent
     } else {
@@ -210,7 +214,7 @@ impl Shown {
 
     /// Where the function that holds the site begins, by the file's call frame information.
     fn function(site: u64, text: &Text, read: frames::Read<'_>) -> Option<u64> {
-        let mut head = [0; PAGE as usize];
+        let mut head = [0; PAGE_BYTES];
         text.mapped.pages.read_bytes(0, &mut head).ok()?;
         let section = frames::section(&head, text.mapped.offset, text.range.start)?;
         frames::function_start(read, &section, site)

@@ -223,19 +223,11 @@ pub async fn prepare(
         }
         None => None,
     };
-    let hidden = who.check(program.file.place.node().owner(), vfs::credentials::Access::READ).is_err();
+    let hidden =
+        who.check(program.file.place.node().owner(), vfs::credentials::Access::READ).is_err();
     let credentials = Arc::new(new_credentials(&who, &program.file.place, wanted.privileges));
     let Wanted { name, arguments, environment, .. } = wanted;
-    Ok(Prepared {
-        kernel,
-        program,
-        interpreter,
-        name,
-        arguments,
-        environment,
-        credentials,
-        hidden,
-    })
+    Ok(Prepared { kernel, program, interpreter, name, arguments, environment, credentials, hidden })
 }
 
 fn check_size(process: &Process, wanted: &Wanted) -> Result<()> {
@@ -324,8 +316,7 @@ impl Prepared {
         origin: &stack::Origin,
     ) -> Result<Loaded> {
         let credentials = self.credentials;
-        let secure =
-            credentials.euid != credentials.uid || credentials.egid != credentials.gid;
+        let secure = credentials.euid != credentials.uid || credentials.egid != credentials.gid;
         let mut prot = Prot::READ | Prot::WRITE;
         prot.set(Prot::EXEC, self.program.elf.stack() == Some(Stack::Executable));
         let strings = stack::Strings {

@@ -62,4 +62,3 @@ pub fn proc(kernel: &'static Kernel) -> Arc<Dentry> {
 pub fn sys(kernel: &'static Kernel) -> Arc<Dentry> {
     node::root(Volume::new("sysfs", SYS_MAGIC, 1), sysfs::root(kernel))
 }
-

@@ -26,7 +26,11 @@ impl Registry {
     /// Nobody yet; the first number given is 1.
     pub fn new() -> Self {
         Self {
-            inner: Mutex::new(Inner { next: 1, threads: BTreeMap::new(), processes: BTreeMap::new() }),
+            inner: Mutex::new(Inner {
+                next: 1,
+                threads: BTreeMap::new(),
+                processes: BTreeMap::new(),
+            }),
         }
     }
 

@@ -35,7 +35,8 @@ const X32: u64 = 0x4000_0000;
 pub fn spawn(kernel: &'static Kernel, thread: &Arc<Thread>, context: Box<UserContext>) {
     let owner = Arc::clone(thread);
     let life = Parking::new(context, move |context| live(kernel, owner, context));
-    let task = kernel.executor.spawn(Accounted { life: Box::pin(life), thread: Arc::clone(thread) });
+    let task =
+        kernel.executor.spawn(Accounted { life: Box::pin(life), thread: Arc::clone(thread) });
     thread.set_task(task);
 }
 
@@ -72,7 +73,8 @@ async fn live(kernel: &'static Kernel, thread: Arc<Thread>, registers: &'static 
             }
             // A signal must never show a place in a trampoline; the call that is under way there
             // comes in a moment and meets the signal on its way out.
-            if interrupted.is_some() || !process.interception.is_trampoline(cx.registers.registers.rip)
+            if interrupted.is_some()
+                || !process.interception.is_trampoline(cx.registers.registers.rip)
             {
                 match deliver::before_user(&mut cx, interrupted.take()) {
                     deliver::Outcome::Resume => {}
@@ -102,8 +104,9 @@ async fn live(kernel: &'static Kernel, thread: Arc<Thread>, registers: &'static 
                 let number = cx.registers.registers.rax;
                 interrupted = call(&mut cx).await;
                 // After a successful execve the site belonged to a program that is gone.
-                let replaced = matches!(usize::try_from(number), Ok(abi::nr::EXECVE | abi::nr::EXECVEAT))
-                    && cx.registers.registers.rax == 0;
+                let replaced =
+                    matches!(usize::try_from(number), Ok(abi::nr::EXECVE | abi::nr::EXECVEAT))
+                        && cx.registers.registers.rax == 0;
                 if !replaced {
                     process.interception.trapped(&cx, site, number);
                 }
@@ -119,7 +122,7 @@ async fn live(kernel: &'static Kernel, thread: Arc<Thread>, registers: &'static 
             }
         }
     }
-    exit::end_thread(&cx).await;
+    exit::end_thread(&cx);
 }
 
 /// Carries out the system call that the registers ask for.

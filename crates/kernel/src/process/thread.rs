@@ -40,7 +40,12 @@ pub struct Thread {
 
 impl Thread {
     /// A thread that has no task yet.
-    pub fn new(tid: u32, process: Arc<Process>, signals: ThreadSignals, name: [u8; 16]) -> Arc<Self> {
+    pub fn new(
+        tid: u32,
+        process: Arc<Process>,
+        signals: ThreadSignals,
+        name: [u8; 16],
+    ) -> Arc<Self> {
         Arc::new(Self {
             tid,
             process,

@@ -112,7 +112,7 @@ fn shared() -> Result<Arc<Shared>> {
     // Two that come here at once make the same pages twice; one of the pairs stays.
     let made = Arc::new(Shared { numbers: Pages::new(), image: Pages::new() });
     let mut page = numbers();
-    page.resize(PAGE as usize, 0);
+    page.resize(platform::arena::PAGE, 0);
     made.numbers.write_bytes(0, &page)?;
     made.image.write_bytes(0, &image())?;
     SHARED.set(Arc::clone(&made));

@@ -112,7 +112,7 @@ impl Client {
     /// # Errors
     /// [`Broken`] when the host's head makes no sense.
     pub fn unsubmitted(&mut self) -> Result<u32, Broken> {
-        let head = self.word(self.places.sq_head).load(Ordering::Acquire);
+        let head = word(self.places.sq_head).load(Ordering::Acquire);
         let waiting = self.sq_tail.wrapping_sub(head);
         let before = self.sq_tail.wrapping_sub(self.sq_head_seen);
         if waiting > before {
@@ -124,8 +124,8 @@ impl Client {
 
     /// Whether completions, or work that makes some, wait in the host.
     pub fn has_news(&self) -> bool {
-        let flags = self.word(self.places.sq_flags).load(Ordering::Relaxed);
-        self.word(self.places.cq_tail).load(Ordering::Relaxed) != self.cq_head
+        let flags = word(self.places.sq_flags).load(Ordering::Relaxed);
+        word(self.places.cq_tail).load(Ordering::Relaxed) != self.cq_head
             || flags & layout::SQ_TASKRUN != 0
     }
 
@@ -163,7 +163,11 @@ impl Client {
     }
 
     /// The result of an operation, if it is there; otherwise `waker` is woken when it is.
-    pub fn poll(&mut self, ticket: Ticket, waker: &Waker) -> Option<(Untrusted<i64>, Option<Bounce>)> {
+    pub fn poll(
+        &mut self,
+        ticket: Ticket,
+        waker: &Waker,
+    ) -> Option<(Untrusted<i64>, Option<Bounce>)> {
         self.slots.poll(ticket, waker)
     }
 
@@ -172,7 +176,7 @@ impl Client {
     /// # Errors
     /// [`Broken`] when the tail is out of range.
     pub fn reap(&mut self) -> Result<Vec<Waker>, Broken> {
-        let tail = self.word(self.places.cq_tail).load(Ordering::Acquire);
+        let tail = word(self.places.cq_tail).load(Ordering::Acquire);
         if tail.wrapping_sub(self.cq_head) > COMPLETIONS {
             return Err(Broken("the completion tail is out of range"));
         }
@@ -189,7 +193,7 @@ impl Client {
                 slots::Done::Rejected => self.counters.rejected += 1,
             }
         }
-        self.word(self.places.cq_head).store(self.cq_head, Ordering::Release);
+        word(self.places.cq_head).store(self.cq_head, Ordering::Release);
         Ok(woken)
     }
 
@@ -199,7 +203,7 @@ impl Client {
         // SAFETY: the index is below SUBMISSIONS, as the modulus says; the place is the constructor's.
         unsafe { (at as *mut Submission).write_volatile(submission) };
         self.sq_tail = self.sq_tail.wrapping_add(1);
-        self.word(self.places.sq_tail).store(self.sq_tail, Ordering::Release);
+        word(self.places.sq_tail).store(self.sq_tail, Ordering::Release);
         self.counters.submitted += 1;
     }
 
@@ -208,9 +212,10 @@ impl Client {
         // SAFETY: the index is below COMPLETIONS by the caller's modulus; one copy, then checked.
         unsafe { (at as *const Completion).read_volatile() }
     }
+}
 
-    fn word(&self, at: u64) -> &AtomicU32 {
-        // SAFETY: a word of the constructor's places.
-        unsafe { &*(at as *const AtomicU32) }
-    }
+/// A shared word of a ring.
+fn word<'a>(at: u64) -> &'a AtomicU32 {
+    // SAFETY: only called with a client's places, which its constructor's caller vouched for.
+    unsafe { &*(at as *const AtomicU32) }
 }

@@ -39,10 +39,19 @@ struct Slot {
 
 enum State {
     Free,
-    InFlight { most: usize, bounce: Option<Bounce>, waker: Option<Waker> },
+    InFlight {
+        most: usize,
+        bounce: Option<Bounce>,
+        waker: Option<Waker>,
+    },
     /// Nobody waits any more; the buffer stays until the host is done with it.
-    Abandoned { bounce: Option<Bounce> },
-    Ended { result: i64, bounce: Option<Bounce> },
+    Abandoned {
+        bounce: Option<Bounce>,
+    },
+    Ended {
+        result: i64,
+        bounce: Option<Bounce>,
+    },
 }
 
 pub(crate) struct Slots {
@@ -62,7 +71,11 @@ impl Slots {
     }
 
     /// Takes a slot for an operation; the buffer comes back when none is free.
-    pub(crate) fn take(&mut self, most: usize, bounce: Option<Bounce>) -> Result<Ticket, Option<Bounce>> {
+    pub(crate) fn take(
+        &mut self,
+        most: usize,
+        bounce: Option<Bounce>,
+    ) -> Result<Ticket, Option<Bounce>> {
         let Some(index) = self.free.pop() else { return Err(bounce) };
         let slot = &mut self.slots[index as usize];
         slot.state = State::InFlight { most, bounce, waker: None };
@@ -74,7 +87,8 @@ impl Slots {
             return Done::Ignored;
         }
         let [index, generation] = [completion.user_data & 0xffff_ffff, completion.user_data >> 32];
-        let Some(slot) = usize::try_from(index).ok().and_then(|index| self.slots.get_mut(index)) else {
+        let Some(slot) = usize::try_from(index).ok().and_then(|index| self.slots.get_mut(index))
+        else {
             return Done::Rejected;
         };
         if u64::from(slot.generation) != generation {

@@ -3,7 +3,7 @@
 use core::task::Waker;
 
 use super::layout::{Completion, Submission};
-use super::{Broken, Client, COMPLETIONS, Places, SUBMISSIONS};
+use super::{Broken, COMPLETIONS, Client, Places, SUBMISSIONS};
 
 /// The shared memory, as the host sees it.
 #[repr(C, align(64))]
@@ -133,7 +133,8 @@ fn any_garbage_is_survived() {
         let (mut client, shared) = ring();
         let tickets: Vec<_> = (0..random() % 50).map(|_| submit(&mut client, 64)).collect();
         for _ in 0..random() % 200 {
-            let data = if random() % 2 == 0 { random() } else { random() % 64 | (random() % 3) << 32 };
+            let data =
+                if random() % 2 == 0 { random() } else { random() % 64 | (random() % 3) << 32 };
             #[expect(clippy::cast_possible_truncation, reason = "any bits will do")]
             complete(shared, data, random() as i32);
         }

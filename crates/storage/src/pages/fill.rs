@@ -98,7 +98,8 @@ impl Pages {
             .map(|range| range.start)
             .filter(|start| *start > first)
             .fold(end, u64::min);
-        let end = (first..end).rev().find(|page| !state.is_present(*page)).map_or(end, |page| page + 1);
+        let end =
+            (first..end).rev().find(|page| !state.is_present(*page)).map_or(end, |page| page + 1);
         state.ahead.next = end;
         let range = first..end;
         state.filling.push(range.clone());
@@ -236,9 +237,8 @@ impl Pages {
             missing.unwrap_or(wanted.end)..wanted.end
         };
         let end = (range.end).max(range.start + 1).next_multiple_of(USUAL);
-        let future = alloc::boxed::Box::pin(async move {
-            self.read_in(&*backing, range.start..end).await
-        });
+        let future =
+            alloc::boxed::Box::pin(async move { self.read_in(&*backing, range.start..end).await });
         finish_now(future)
     }
 }

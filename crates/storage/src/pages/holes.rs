@@ -115,11 +115,8 @@ impl State {
         let from = usize::try_from(at % PAGE_BYTES).ok()?;
         let backed = self.is_backed(page);
         let needed = self.backed_bytes(page);
-        let chunk = if backed {
-            self.chunks.make(page..page + 1)?
-        } else {
-            self.chunks.find_mut(page)?
-        };
+        let chunk =
+            if backed { self.chunks.make(page..page + 1)? } else { self.chunks.find_mut(page)? };
         let index = chunk.index(page);
         chunk.extent.zero(index * PAGE + from, len);
         if backed {

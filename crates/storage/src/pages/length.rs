@@ -80,9 +80,8 @@ impl State {
     /// Takes pages out of the file. Their frames are no longer mapped.
     pub(super) fn drop_pages(&mut self, pages: Range<u64>) {
         self.partials.forget(pages.clone());
-        self.chunks.discard(pages.clone(), |chunk| {
-            chunk.start >= pages.start && chunk.end() <= pages.end
-        });
+        self.chunks
+            .discard(pages.clone(), |chunk| chunk.start >= pages.start && chunk.end() <= pages.end);
         for chunk in self.chunks.touching_mut(pages.clone()) {
             for page in pages.start.max(chunk.start)..pages.end.min(chunk.end()) {
                 let index = chunk.index(page);

@@ -112,7 +112,12 @@ impl Pages {
     }
 
     /// [`Pages::populate`] for callers that can't wait; `None` when it would have to.
-    pub fn populate_now(&self, page: u64, most: usize, write: bool) -> Option<Result<Run, RunError>> {
+    pub fn populate_now(
+        &self,
+        page: u64,
+        most: usize,
+        write: bool,
+    ) -> Option<Result<Run, RunError>> {
         loop {
             match self.frames(page, most, write) {
                 Err(RunError::Missing(missing)) => {

@@ -141,14 +141,24 @@ fn step() -> impl Strategy<Value = Step> {
     let at = prop_oneof![0..LEN, (0..40_usize).prop_map(|page| page * PAGE)];
     let len = prop_oneof![0..64_usize, 0..3 * PAGE, Just(PAGE), 0..20 * PAGE];
     prop_oneof![
-        (at.clone(), len.clone(), any::<u8>()).prop_map(|(at, len, seed)| Step::Write { at, len, seed }),
-        (at.clone(), len.clone(), 0..2 * PAGE)
-            .prop_map(|(at, len, after)| Step::WriteFaulting { at, len, after }),
+        (at.clone(), len.clone(), any::<u8>()).prop_map(|(at, len, seed)| Step::Write {
+            at,
+            len,
+            seed
+        }),
+        (at.clone(), len.clone(), 0..2 * PAGE).prop_map(|(at, len, after)| Step::WriteFaulting {
+            at,
+            len,
+            after
+        }),
         (len.clone(), any::<u8>()).prop_map(|(len, seed)| Step::Append { len, seed }),
         at.clone().prop_map(|len| Step::Truncate { len }),
         (at.clone(), len.clone()).prop_map(|(at, len)| Step::Punch { at, len }),
-        (at.clone(), 1..9 * PAGE, any::<bool>())
-            .prop_map(|(at, len, keep)| Step::Allocate { at, len, keep }),
+        (at.clone(), 1..9 * PAGE, any::<bool>()).prop_map(|(at, len, keep)| Step::Allocate {
+            at,
+            len,
+            keep
+        }),
         (at.clone(), len.clone()).prop_map(|(at, len)| Step::Fill { at, len }),
         (0..40_usize, any::<bool>()).prop_map(|(page, write)| Step::Map { page, write }),
         Just(Step::Evict),

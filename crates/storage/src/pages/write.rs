@@ -186,9 +186,7 @@ impl State {
         chunk.extent.write(index * PAGE + from, bytes);
         chunk.dirty.set(index, true);
         let known = from..from + bytes.len();
-        if !chunk.present.get(index)
-            && (needed == 0 || self.partials.add(page, known, needed))
-        {
+        if !chunk.present.get(index) && (needed == 0 || self.partials.add(page, known, needed)) {
             chunk.present.set(index, true);
         }
         Some(())

@@ -30,7 +30,12 @@ pub(super) struct Item {
 }
 
 impl Item {
-    pub(super) fn new(epoll: Weak<Epoll>, fd: i32, file: &Arc<OpenFile>, interest: Interest) -> Self {
+    pub(super) fn new(
+        epoll: Weak<Epoll>,
+        fd: i32,
+        file: &Arc<OpenFile>,
+        interest: Interest,
+    ) -> Self {
         Self {
             epoll,
             fd,

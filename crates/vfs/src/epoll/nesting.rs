@@ -32,7 +32,8 @@ impl Epoll {
     /// This set is no longer in `parent`.
     pub(super) fn leave(&self, parent: &Self) {
         let mut parents = self.parents.lock();
-        if let Some(at) = parents.iter().position(|one| one.as_ptr() == core::ptr::from_ref(parent)) {
+        if let Some(at) = parents.iter().position(|one| one.as_ptr() == core::ptr::from_ref(parent))
+        {
             parents.swap_remove(at);
         }
     }

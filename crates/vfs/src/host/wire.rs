@@ -126,7 +126,10 @@ mod tests {
     #[test]
     fn names_that_no_directory_has_are_refused() {
         let good = [entry(1, 8, b"a", 1), entry(2, 4, b"..", 2), entry(9, 8, b"longer-name", 11)];
-        assert_eq!(listed(&good.concat()), Some(alloc::vec![b"a".to_vec(), b"longer-name".to_vec()]));
+        assert_eq!(
+            listed(&good.concat()),
+            Some(alloc::vec![b"a".to_vec(), b"longer-name".to_vec()])
+        );
         assert_eq!(listed(&entry(1, 8, b"a/b", 3)), None);
         assert_eq!(listed(&entry(1, 8, b"a\0b", 3)), None);
         assert_eq!(listed(&entry(1, 8, b"", 0)), None);

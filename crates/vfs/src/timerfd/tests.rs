@@ -68,10 +68,7 @@ fn counts_periods() {
     assert_eq!(stopped(read(&open, 8)), None);
     machine.0.store(1250, Ordering::Relaxed);
     assert_eq!(count(&open), 1);
-    assert_eq!(
-        timer(&open).set(First::Never, 0),
-        Setting { remaining: 50, interval: 50 }
-    );
+    assert_eq!(timer(&open).set(First::Never, 0), Setting { remaining: 50, interval: 50 });
     machine.0.store(9999, Ordering::Relaxed);
     assert_eq!(open.poll(), Events::empty());
 }

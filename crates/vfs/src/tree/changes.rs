@@ -21,7 +21,12 @@ use crate::node::{Existing, Kind, New, SET_GID};
 
 impl Directory {
     /// Makes something new in memory.
-    pub(super) fn make(&self, here: &Arc<Dentry>, name: &[u8], new: &New<'_>) -> Result<Arc<Dentry>> {
+    pub(super) fn make(
+        &self,
+        here: &Arc<Dentry>,
+        name: &[u8],
+        new: &New<'_>,
+    ) -> Result<Arc<Dentry>> {
         let mut children = self.children.lock();
         children.check_free(name)?;
         let owner = self.attributes.owner();
@@ -211,7 +216,8 @@ impl Directory {
                 }
             }
             (None, None) => {
-                if let Some(below) = victim.as_ref().and_then(|victim| directory(&**victim.node())) {
+                if let Some(below) = victim.as_ref().and_then(|victim| directory(&**victim.node()))
+                {
                     below.list_lower().await?;
                 }
             }
@@ -251,7 +257,10 @@ impl Directory {
                 if victim.is_above(here) {
                     return Err(Errno::EINVAL.because("a directory can't be moved into itself"));
                 }
-                theirs.as_deref_mut().unwrap_or(&mut ours).set(&name, Child::Here(Arc::clone(child)));
+                theirs
+                    .as_deref_mut()
+                    .unwrap_or(&mut ours)
+                    .set(&name, Child::Here(Arc::clone(child)));
                 ours.set(&old, Child::Here(Arc::clone(&victim)));
                 victim.move_to(here, old);
                 target.moved(&victim, self);
@@ -265,7 +274,10 @@ impl Directory {
                     target.let_go(&victim)?;
                 }
                 self.uncover(&mut ours, &old);
-                theirs.as_deref_mut().unwrap_or(&mut ours).set(&name, Child::Here(Arc::clone(child)));
+                theirs
+                    .as_deref_mut()
+                    .unwrap_or(&mut ours)
+                    .set(&name, Child::Here(Arc::clone(child)));
             }
         }
         child.move_to(to, name);

@@ -78,7 +78,9 @@ impl Children {
                 self.next
             }
         };
-        if let Some(old) = &old && old.position != position {
+        if let Some(old) = &old
+            && old.position != position
+        {
             self.order.remove(&old.position);
         }
         if position != 0 {

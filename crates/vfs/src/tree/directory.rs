@@ -262,15 +262,9 @@ impl Node for Directory {
             }
             Some(Child::Listed { .. }) => false,
             Some(Child::Absent) => !self.revalidate,
-            None => {
-                self.origin.is_none() || children.dead || children.complete && !self.revalidate
-            }
+            None => self.origin.is_none() || children.dead || children.complete && !self.revalidate,
         };
-        if known {
-            Ok(children.here(name).cloned())
-        } else {
-            Err(Stop::Fill { offset: 0, len: 0 })
-        }
+        if known { Ok(children.here(name).cloned()) } else { Err(Stop::Fill { offset: 0, len: 0 }) }
     }
 
     fn fetch<'a>(
@@ -296,7 +290,12 @@ impl Node for Directory {
         }
     }
 
-    fn create_unnamed(&self, here: &Arc<Dentry>, new: New<'_>, linkable: bool) -> Result<Arc<Dentry>> {
+    fn create_unnamed(
+        &self,
+        here: &Arc<Dentry>,
+        new: New<'_>,
+        linkable: bool,
+    ) -> Result<Arc<Dentry>> {
         self.make_unnamed(here, &new, linkable)
     }
 

@@ -18,8 +18,8 @@ use crate::credentials::Owner;
 use crate::lock::{Holder, Locks};
 use crate::mount::Place;
 use crate::node::{Answer, Change, Kind, Node, Opened, Volume};
-use crate::seal::{Seal, Seals};
 use crate::object::{Attempt, Object, OpenFile, Stat, Status, Stop, Waiting};
+use crate::seal::{Seal, Seals};
 
 /// A regular file.
 pub struct File {

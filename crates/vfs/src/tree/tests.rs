@@ -276,7 +276,8 @@ impl World {
     }
 
     fn list(&self, path: &str) -> Vec<String> {
-        let object: Arc<dyn Object> = Arc::<dyn crate::node::Node>::clone(self.find(path).unwrap().node());
+        let object: Arc<dyn Object> =
+            Arc::<dyn crate::node::Node>::clone(self.find(path).unwrap().node());
         let mut names = Vec::new();
         let mut position = 0;
         loop {
@@ -342,7 +343,10 @@ fn a_layer_asks_once_and_never_changes_what_is_below() {
     let mock = Mock::new(false);
     let world = World::over(&mock, LAYER);
     assert_eq!(world.read("/link"), b"from below");
-    assert_eq!(mock.asked(), ["stat link", "readlink link", "stat dir", "stat dir/file", "read dir/file"]);
+    assert_eq!(
+        mock.asked(),
+        ["stat link", "readlink link", "stat dir", "stat dir/file", "read dir/file"]
+    );
     assert_eq!(world.read("/link"), b"from below");
     assert_eq!(world.errno("/dir/none"), Some(Errno::ENOENT));
     assert_eq!(mock.asked(), ["stat dir/none"]);
@@ -383,7 +387,10 @@ fn a_directory_from_below_moves_with_what_is_in_it() {
     assert_eq!(world.read("/moved/sub/deep"), b"deep");
     assert_eq!(world.errno("/dir"), Some(Errno::ENOENT));
     assert_eq!(world.list("/"), ["empty", "link", "moved"]);
-    assert_eq!(world.rename("/moved", "/empty", Existing::Refuse).unwrap_err().errno, Errno::EEXIST);
+    assert_eq!(
+        world.rename("/moved", "/empty", Existing::Refuse).unwrap_err().errno,
+        Errno::EEXIST
+    );
     world.rename("/moved", "/empty", Existing::Replace).unwrap();
     assert_eq!(world.read("/empty/file"), b"from below");
     assert_eq!(world.list("/"), ["empty", "link"]);
@@ -542,13 +549,16 @@ fn positions_of_a_list_survive_changes() {
     for step in 0.. {
         let mut room = 1;
         let before = seen.len();
-        position = root.node().list(position, &mut |entry| {
-            room -= 1;
-            if room >= 0 {
-                seen.push(entry.name.to_vec());
-            }
-            room >= 0
-        }).unwrap();
+        position = root
+            .node()
+            .list(position, &mut |entry| {
+                room -= 1;
+                if room >= 0 {
+                    seen.push(entry.name.to_vec());
+                }
+                room >= 0
+            })
+            .unwrap();
         if before == seen.len() {
             break;
         }

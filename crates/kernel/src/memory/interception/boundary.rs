@@ -129,17 +129,12 @@ fn would_have_faulted(
     let info = info.info(instruction);
     let writes_rax = info.used_registers().iter().any(|used| {
         used.register().full_register() == Register::RAX
-            && !matches!(
-                used.access(),
-                OpAccess::Read | OpAccess::CondRead | OpAccess::None
-            )
+            && !matches!(used.access(), OpAccess::Read | OpAccess::CondRead | OpAccess::None)
     });
     !writes_rax
         && info.used_memory().iter().any(|memory| {
-            matches!(
-                memory.access(),
-                OpAccess::Read | OpAccess::Write | OpAccess::ReadWrite
-            ) && address(memory, rax).is_some_and(|at| at < NEVER_MAPPED)
+            matches!(memory.access(), OpAccess::Read | OpAccess::Write | OpAccess::ReadWrite)
+                && address(memory, rax).is_some_and(|at| at < NEVER_MAPPED)
         })
 }
 

@@ -20,10 +20,7 @@ impl Claims {
 
     /// Whether nobody has claimed any byte of `range`.
     pub fn is_free(&self, range: &Range<u64>) -> bool {
-        self.ends
-            .range(..range.end)
-            .next_back()
-            .is_none_or(|(_, end)| *end <= range.start)
+        self.ends.range(..range.end).next_back().is_none_or(|(_, end)| *end <= range.start)
     }
 
     /// Claims `range`; false, and nothing is changed, when a byte of it is claimed already or it is
@@ -50,9 +47,7 @@ impl Claims {
             .filter(|(_, end)| **end > range.start)
             .map_or(range.start, |(start, _)| *start);
         let until = if range.is_empty() { from } else { range.end };
-        self.ends
-            .range(from..until)
-            .map(|(start, end)| *start..*end)
+        self.ends.range(from..until).map(|(start, end)| *start..*end)
     }
 }
 

@@ -179,10 +179,7 @@ pub fn decide(site: &Site<'_>, around: &Surroundings<'_>) -> Decision {
     if site.code.array(site.at) != Some(SYSCALL) {
         return Decision::LeaveTrap(Reason::NotSyscall);
     }
-    let restorer = site
-        .at
-        .checked_sub(7)
-        .and_then(|start| site.code.array(start));
+    let restorer = site.at.checked_sub(7).and_then(|start| site.code.array(start));
     if restorer == Some(RESTORER) {
         return Decision::LeaveTrap(Reason::Restorer);
     }
@@ -218,9 +215,7 @@ fn load_before(site: &Site<'_>) -> Option<Load> {
     let at = site.at.checked_sub(5)?;
     let [opcode, immediate @ ..] = site.code.array::<5>(at)?;
     if opcode == 0xB8 {
-        let prefix = at
-            .checked_sub(1)
-            .and_then(|before| site.code.array::<1>(before));
+        let prefix = at.checked_sub(1).and_then(|before| site.code.array::<1>(before));
         let rex = prefix.is_some_and(|[byte]| byte & 0xF0 == 0x40);
         let nr = u32::from_le_bytes(immediate);
         return (!rex && nr < NUMBERS).then_some(Load { at, nr });
@@ -254,10 +249,7 @@ fn mov(site: &Site<'_>, around: &Surroundings<'_>) -> Result<Option<Patch>, Reas
     if len == 7 {
         new.extend_from_slice(&[0x66, 0x90]);
     }
-    let old = site
-        .code
-        .get(load.at, new.len())
-        .ok_or(Reason::NotSyscall)?;
+    let old = site.code.get(load.at, new.len()).ok_or(Reason::NotSyscall)?;
     Ok(Some(Patch {
         rule: Rule::Mov,
         site: site.at,
@@ -286,15 +278,7 @@ fn place_near(
     let anywhere = base..base.checked_add(PAGE)?;
     let (at, stub, fresh) = place(around.windows, base, &anywhere, trampoline::MOV_TRAMPOLINE)?;
     let code = trampoline::for_mov(at, load.nr, site.at + 2, stub)?;
-    Some((
-        Trampoline {
-            at,
-            code,
-            stub,
-            fresh,
-        },
-        rel32(load.at + JMP, at)?,
-    ))
+    Some((Trampoline { at, code, stub, fresh }, rel32(load.at + JMP, at)?))
 }
 
 /// Finds `len` bytes in the page at `base` that begin within `starts`: their address, the page's
@@ -322,12 +306,7 @@ fn place(
 /// Rule *pun*.
 fn pun(site: &Site<'_>, around: &Surroundings<'_>) -> Result<Patch, Reason> {
     let back = site.at + 2;
-    if site
-        .at
-        .checked_sub(1)
-        .and_then(|before| site.code.array(before))
-        == Some([OPERAND_SIZE])
-    {
+    if site.at.checked_sub(1).and_then(|before| site.code.array(before)) == Some([OPERAND_SIZE]) {
         return Err(Reason::Prefixed);
     }
     let [b1, b2, b3] = site.code.array::<3>(back).ok_or(Reason::NoBytesBehind)?;
@@ -335,9 +314,7 @@ fn pun(site: &Site<'_>, around: &Surroundings<'_>) -> Result<Patch, Reason> {
         return Err(Reason::Claimed);
     }
     let distance = i64::from(i32::from_le_bytes([0, b1, b2, b3]));
-    let first = (site.at + JMP)
-        .checked_add_signed(distance)
-        .ok_or(Reason::NoWindow)?;
+    let first = (site.at + JMP).checked_add_signed(distance).ok_or(Reason::NoWindow)?;
     let window = first..first.checked_add(256).ok_or(Reason::NoWindow)?;
     let trampoline = place_in_window(&window, back, around).ok_or(Reason::NoWindow)?;
     let low = u8::try_from(trampoline.at - first).map_err(|_| Reason::NoWindow)?;
@@ -361,29 +338,16 @@ fn place_in_window(
 ) -> Option<Trampoline> {
     // `lea` must reach back from wherever in the window it will lie.
     let near = rel32(window.start, back).is_some() && rel32(window.end + 16, back).is_some();
-    let len = if near {
-        trampoline::PUN_TRAMPOLINE
-    } else {
-        trampoline::PUN_TRAMPOLINE_FAR
-    };
+    let len = if near { trampoline::PUN_TRAMPOLINE } else { trampoline::PUN_TRAMPOLINE_FAR };
     let low = page_of(window.start);
     let high = page_of(window.end - 1);
     let windows = around.windows;
     let ours = |page: u64| matches!(windows.page_state(page), PageState::Ours(_));
-    let order = if ours(high) && !ours(low) {
-        [high, low]
-    } else {
-        [low, high]
-    };
+    let order = if ours(high) && !ours(low) { [high, low] } else { [low, high] };
     order.into_iter().find_map(|base| {
         let starts = window.start.max(base)..window.end.min(base.checked_add(PAGE)?);
         let (at, stub, fresh) = place(windows, base, &starts, len)?;
         let code = trampoline::for_pun(at, back, stub)?;
-        Some(Trampoline {
-            at,
-            code,
-            stub,
-            fresh,
-        })
+        Some(Trampoline { at, code, stub, fresh })
     })
 }

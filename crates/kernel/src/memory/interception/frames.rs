@@ -43,11 +43,8 @@ pub fn section(head: &[u8], offset: u64, address: u64) -> Option<Range<u64>> {
     let bias = headers().find_map(|header| {
         let (start, size) = (u64_at(header, 8)?, u64_at(header, 32)?);
         let inside = offset.checked_sub(start).filter(|within| *within < size)?;
-        (u32_at(header, 0)? == PT_LOAD).then_some(
-            address
-                .wrapping_sub(u64_at(header, 16)?)
-                .wrapping_sub(inside),
-        )
+        (u32_at(header, 0)? == PT_LOAD)
+            .then_some(address.wrapping_sub(u64_at(header, 16)?).wrapping_sub(inside))
     })?;
     headers().find_map(|header| {
         let start = bias.wrapping_add(u64_at(header, 16)?);
@@ -70,10 +67,7 @@ pub fn function_start(read: Read<'_>, section: &Range<u64>, address: u64) -> Opt
     }
     let row = |index: u64| -> Option<(u64, u64)> {
         let bytes: [u8; ROW] = fetch(read, section.start + HEAD as u64 + index * ROW as u64)?;
-        Some((
-            relative(section.start, &bytes, 0)?,
-            relative(section.start, &bytes, 4)?,
-        ))
+        Some((relative(section.start, &bytes, 0)?, relative(section.start, &bytes, 4)?))
     };
     // Invariant: rows below `low` start at or before the address, rows from `high` on after it.
     let (mut low, mut high) = (0, rows);

@@ -30,12 +30,7 @@ pub struct Learned {
 impl Learned {
     /// Remembers nothing yet, and at most `capacity` sites.
     pub fn new(capacity: usize) -> Self {
-        Self {
-            files: BTreeMap::new(),
-            sites: 0,
-            capacity,
-            clock: 0,
-        }
+        Self { files: BTreeMap::new(), sites: 0, capacity, clock: 0 }
     }
 
     /// How many sites are known.
@@ -79,9 +74,7 @@ impl Learned {
             &file.sites
         });
         let range = (offsets.start, Rule::Mov)..(offsets.end.max(offsets.start), Rule::Mov);
-        known
-            .into_iter()
-            .flat_map(move |sites| sites.range(range.clone()).copied())
+        known.into_iter().flat_map(move |sites| sites.range(range.clone()).copied())
     }
 
     /// Forgets a file, whose content has changed.

@@ -63,11 +63,7 @@ pub struct Process {
 impl Process {
     /// Nothing rewritten yet; all trampolines will lead to `gate`.
     pub fn new(gate: Gate) -> Self {
-        Self {
-            gate,
-            book: Book::new(),
-            pool: Pool::new(),
-        }
+        Self { gate, book: Book::new(), pool: Pool::new() }
     }
 
     /// Where trampolines lead.
@@ -130,11 +126,7 @@ impl Process {
         let mut buffer = [0_u8; BEFORE + AFTER];
         let code = shown(text, at, &mut buffer);
         let view = self.pool.within(space);
-        let around = Surroundings {
-            claims: self.book.claims(),
-            windows: &view,
-            text: Some(text),
-        };
+        let around = Surroundings { claims: self.book.claims(), windows: &view, text: Some(text) };
         decide::decide(&Site { at, code, proof }, &around)
     }
 

@@ -109,11 +109,7 @@ impl Store {
             (_, true) => (at & !7, Width::Eight),
             (_, false) => (at.min((at & !63) + 56), Width::Eight),
         };
-        Self::One {
-            at: start,
-            width,
-            within_eight,
-        }
+        Self::One { at: start, width, within_eight }
     }
 
     /// Whether all other vCPUs must be kept out of user code while this is written.
@@ -139,11 +135,7 @@ impl Patch {
     /// The bytes of text that must stay as they are while the patch stands.
     pub fn claim(&self) -> Range<u64> {
         let end = self.at + self.new.len() as u64;
-        self.at..if self.rule == Rule::Pun {
-            end + SHARED
-        } else {
-            end
-        }
+        self.at..if self.rule == Rule::Pun { end + SHARED } else { end }
     }
 
     /// What to store in order to apply the patch, given the bytes that the store covers as they are

@@ -76,9 +76,7 @@ impl Pool {
             }
             return taken;
         }
-        self.pages
-            .get_mut(&base)
-            .is_some_and(|held| held.page.take(trampoline.range()))
+        self.pages.get_mut(&base).is_some_and(|held| held.page.take(trampoline.range()))
     }
 
     /// Gives up the trampoline at `at`, which no text leads to any more.

@@ -100,11 +100,7 @@ impl Book {
         if self.entries.contains_key(&site) {
             return Err(Reason::Late);
         }
-        let before = self
-            .entries
-            .range_mut(..site)
-            .next_back()
-            .map(|(_, entry)| entry);
+        let before = self.entries.range_mut(..site).next_back().map(|(_, entry)| entry);
         if let Some(entry) = before.filter(|entry| entry.patch.site == site) {
             entry.late += 1;
             if entry.late <= LATE_MAX {
@@ -116,10 +112,7 @@ impl Book {
 
     /// Whether the `mov` before `site` is replaced already.
     pub fn has_mov(&self, site: u64) -> bool {
-        self.entries
-            .range(..site)
-            .next_back()
-            .is_some_and(|(_, entry)| entry.patch.site == site)
+        self.entries.range(..site).next_back().is_some_and(|(_, entry)| entry.patch.site == site)
     }
 
     /// Notes that `site` stays a trap.
@@ -143,13 +136,7 @@ impl Book {
             return false;
         }
         self.trampolines.insert(patch.trampoline.at, patch.at);
-        self.entries.insert(
-            patch.at,
-            Entry {
-                patch: patch.clone(),
-                late: 0,
-            },
-        );
+        self.entries.insert(patch.at, Entry { patch: patch.clone(), late: 0 });
         self.counters.applied += 1;
         self.counters.learned += u64::from(learned);
         *self.count(patch.rule) += 1;
@@ -161,28 +148,17 @@ impl Book {
     pub fn restore_in(&self, range: &Range<u64>) -> Vec<Patch> {
         let pages = page_of(range.start)..range.end;
         let led_here = self.trampolines.range(pages).map(|(_, at)| *at);
-        let mut at: Vec<u64> = self
-            .claims
-            .overlapping(range)
-            .map(|claim| claim.start)
-            .chain(led_here)
-            .collect();
+        let mut at: Vec<u64> =
+            self.claims.overlapping(range).map(|claim| claim.start).chain(led_here).collect();
         at.sort_unstable();
         at.dedup();
-        at.iter()
-            .filter_map(|at| self.entries.get(at))
-            .map(|entry| entry.patch.clone())
-            .collect()
+        at.iter().filter_map(|at| self.entries.get(at)).map(|entry| entry.patch.clone()).collect()
     }
 
     /// Whether [`Self::restore_in`] would find anything: the cheap question before every unmap.
     pub fn is_clear(&self, range: &Range<u64>) -> bool {
         self.claims.is_free(range)
-            && self
-                .trampolines
-                .range(page_of(range.start)..range.end)
-                .next()
-                .is_none()
+            && self.trampolines.range(page_of(range.start)..range.end).next().is_none()
     }
 
     /// Forgets the patch of the instruction at `at`, whose bytes have been put back or are gone.
@@ -225,9 +201,7 @@ impl Book {
         before
             .and_then(|(_, at)| self.entries.get(at))
             .filter(|entry| entry.patch.trampoline.range().contains(&rip))
-            .map_or(Place::Elsewhere, |entry| Place::Trampoline {
-                back: entry.patch.site + 2,
-            })
+            .map_or(Place::Elsewhere, |entry| Place::Trampoline { back: entry.patch.site + 2 })
     }
 
     /// All patches, by address.

@@ -138,22 +138,14 @@ impl Page {
     /// wanted by a trampoline that has to lie within `wanted`.
     pub fn new(base: u64, wanted: &Range<u64>) -> Self {
         let at_start = wanted.start >= base + LEAD + STUB as u64 || wanted.end <= base;
-        let stub = if at_start {
-            base + LEAD
-        } else {
-            base + PAGE - STUB as u64
-        };
+        let stub = if at_start { base + LEAD } else { base + PAGE - STUB as u64 };
         Self::with_stub(base, stub)
     }
 
     /// A page whose stub lies at `stub`.
     pub(crate) fn with_stub(base: u64, stub: u64) -> Self {
         debug_assert!(offset_in_page(base) == 0 && page_of(stub + STUB as u64 - 1) == base);
-        Self {
-            base,
-            stub,
-            used: alloc::vec![stub..stub + STUB as u64],
-        }
+        Self { base, stub, used: alloc::vec![stub..stub + STUB as u64] }
     }
 
     /// The page's address.
@@ -184,10 +176,7 @@ impl Page {
     /// Marks `range` as used; false, and nothing is changed, when it is not free.
     pub fn take(&mut self, range: Range<u64>) -> bool {
         let index = self.used.partition_point(|taken| taken.end <= range.start);
-        let clear = self
-            .used
-            .get(index)
-            .is_none_or(|next| range.end <= next.start);
+        let clear = self.used.get(index).is_none_or(|next| range.end <= next.start);
         let inside = range.start >= self.base && range.end <= self.base + PAGE;
         if clear && inside && !range.is_empty() {
             self.used.insert(index, range);
@@ -198,8 +187,7 @@ impl Page {
 
     /// Marks the interval that begins at `start` as free again.
     pub fn release(&mut self, start: u64) {
-        self.used
-            .retain(|taken| taken.start != start || start == self.stub);
+        self.used.retain(|taken| taken.start != start || start == self.stub);
     }
 
     /// Whether no trampoline is left.

@@ -25,9 +25,7 @@ impl Disk {
             page[..8].copy_from_slice(&(100 + number).to_le_bytes());
             page
         };
-        Arc::new(Self {
-            bytes: Mutex::new((0..pages).flat_map(page).collect()),
-        })
+        Arc::new(Self { bytes: Mutex::new((0..pages).flat_map(page).collect()) })
     }
 
     fn number(&self, page: u64) -> u64 {
@@ -77,10 +75,7 @@ fn faults_bring_contents_and_msync_carries_writes_back() {
     let world = World::new();
     let disk = Disk::new(40);
     let pages = Pages::backed(Arc::clone(&disk) as Arc<dyn Backing>, 40 * PAGE);
-    world
-        .space
-        .map(&file(BASE, 40 * PAGE, Prot::READ, Type::Shared, &pages, 0))
-        .expect("mapped");
+    world.space.map(&file(BASE, 40 * PAGE, Prot::READ, Type::Shared, &pages, 0)).expect("mapped");
     for page in [0, 39, 20] {
         assert_eq!(world.load(BASE + page * PAGE), Ok(100 + page));
     }
@@ -102,15 +97,9 @@ fn private_copies_outlive_a_change_of_the_file() {
     let world = World::new();
     let disk = Disk::new(8);
     let pages = Pages::backed(Arc::clone(&disk) as Arc<dyn Backing>, 8 * PAGE);
-    world
-        .space
-        .map(&file(BASE, 8 * PAGE, RW, Type::Private, &pages, 0))
-        .expect("private");
+    world.space.map(&file(BASE, 8 * PAGE, RW, Type::Private, &pages, 0)).expect("private");
     let text = BASE + 0x10_0000;
-    world
-        .space
-        .map(&file(text, 8 * PAGE, Prot::READ, Type::Private, &pages, 0))
-        .expect("text");
+    world.space.map(&file(text, 8 * PAGE, Prot::READ, Type::Private, &pages, 0)).expect("text");
     world.store(BASE, 5).expect("stored");
     world.store(BASE + 7 * PAGE, 6).expect("stored");
     assert_eq!(world.load(text), Ok(100));
@@ -128,15 +117,9 @@ fn willneed_brings_contents_in() {
     let disk = Disk::new(64);
     let pages = Pages::backed(disk, 64 * PAGE);
     let at = BASE + 0x20_0000;
-    world
-        .space
-        .map(&file(at, 64 * PAGE, Prot::READ, Type::Private, &pages, 0))
-        .expect("mapped");
+    world.space.map(&file(at, 64 * PAGE, Prot::READ, Type::Private, &pages, 0)).expect("mapped");
     assert_eq!(world.space.resident(at, PAGE), Ok(vec![0]));
-    assert!(
-        world.space.advise_now(at, 64 * PAGE, 3).is_none(),
-        "it may wait"
-    );
+    assert!(world.space.advise_now(at, 64 * PAGE, 3).is_none(), "it may wait");
     finish(world.space.advise(at, 64 * PAGE, 3)).expect("filled");
     assert_eq!(world.space.resident(at, PAGE), Ok(vec![1]));
 }

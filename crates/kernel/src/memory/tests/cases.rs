@@ -32,23 +32,14 @@ fn mmap_refuses_what_linux_refuses() {
     let map = |address, len, flags| world.anonymous(address, len, RW, flags);
     assert_eq!(errno(map(0, 0, MapFlags::empty())), Errno::EINVAL);
     assert_eq!(errno(map(0, u64::MAX, MapFlags::empty())), Errno::ENOMEM);
-    assert_eq!(
-        errno(map(0, REGION.end + PAGE, MapFlags::empty())),
-        Errno::ENOMEM
-    );
+    assert_eq!(errno(map(0, REGION.end + PAGE, MapFlags::empty())), Errno::ENOMEM);
     assert_eq!(errno(map(BASE + 1, PAGE, MapFlags::FIXED)), Errno::EINVAL);
     assert_eq!(errno(map(PAGE, PAGE, MapFlags::FIXED)), Errno::EPERM);
     assert_eq!(errno(map(REGION.end, PAGE, MapFlags::FIXED)), Errno::ENOMEM);
     assert_eq!(errno(map(0, PAGE, MapFlags::HUGE_TLB)), Errno::ENOMEM);
     map(BASE, 2 * PAGE, MapFlags::FIXED).expect("free");
-    assert_eq!(
-        errno(map(BASE + PAGE, PAGE, MapFlags::FIXED_NO_REPLACE)),
-        Errno::EEXIST
-    );
-    assert_eq!(
-        map(BASE + 2 * PAGE, PAGE, MapFlags::FIXED_NO_REPLACE),
-        Ok(BASE + 2 * PAGE)
-    );
+    assert_eq!(errno(map(BASE + PAGE, PAGE, MapFlags::FIXED_NO_REPLACE)), Errno::EEXIST);
+    assert_eq!(map(BASE + 2 * PAGE, PAGE, MapFlags::FIXED_NO_REPLACE), Ok(BASE + 2 * PAGE));
     let mut request = Request::anonymous(0, PAGE, RW, MapFlags::empty());
     request.kind = Type::Unknown;
     assert_eq!(errno(world.space.map(&request)), Errno::EINVAL);
@@ -70,11 +61,7 @@ fn hints_are_followed_when_free() {
 #[test]
 fn a_hole_is_used_again() {
     let world = World::new();
-    let map = |len| {
-        world
-            .anonymous(0, len, RW, MapFlags::empty())
-            .expect("mapped")
-    };
+    let map = |len| world.anonymous(0, len, RW, MapFlags::empty()).expect("mapped");
     let first = map(4 * PAGE);
     let _second = map(4 * PAGE);
     world.space.unmap(first, 2 * PAGE).expect("unmapped");
@@ -88,9 +75,7 @@ fn neighbours_become_one_area_and_one_run() {
     let world = World::new();
     for index in [0, 2, 1] {
         let flags = MapFlags::FIXED;
-        world
-            .anonymous(BASE + index * PAGE, PAGE, RW, flags)
-            .expect("mapped");
+        world.anonymous(BASE + index * PAGE, PAGE, RW, flags).expect("mapped");
     }
     assert_eq!(world.space.maps().len(), 1);
     world.space.protect(BASE + PAGE, PAGE, 1).expect("split");
@@ -103,25 +88,15 @@ fn neighbours_become_one_area_and_one_run() {
 #[test]
 fn mprotect_stops_at_a_hole_but_keeps_what_it_did() {
     let world = World::new();
-    world
-        .anonymous(BASE, PAGE, RW, MapFlags::FIXED)
-        .expect("mapped");
-    world
-        .anonymous(BASE + 2 * PAGE, PAGE, RW, MapFlags::FIXED)
-        .expect("mapped");
+    world.anonymous(BASE, PAGE, RW, MapFlags::FIXED).expect("mapped");
+    world.anonymous(BASE + 2 * PAGE, PAGE, RW, MapFlags::FIXED).expect("mapped");
     assert_eq!(errno(world.space.protect(BASE, 3 * PAGE, 1)), Errno::ENOMEM);
     assert_eq!(world.store(BASE, 1), Err(Refusal::Denied));
     assert_eq!(world.store(BASE + 2 * PAGE, 1), Ok(()));
     assert_eq!(errno(world.space.protect(BASE + 1, PAGE, 1)), Errno::EINVAL);
-    assert_eq!(
-        errno(world.space.protect(BASE + PAGE, PAGE, 1)),
-        Errno::ENOMEM
-    );
+    assert_eq!(errno(world.space.protect(BASE + PAGE, PAGE, 1)), Errno::ENOMEM);
     assert_eq!(errno(world.space.protect(BASE, PAGE, 16)), Errno::EINVAL);
-    assert_eq!(
-        errno(world.space.protect(BASE, PAGE, 1 | 0x100_0000)),
-        Errno::EINVAL
-    );
+    assert_eq!(errno(world.space.protect(BASE, PAGE, 1 | 0x100_0000)), Errno::EINVAL);
     assert_eq!(world.space.protect(BASE + PAGE, 0, 1), Ok(()));
     world.check();
 }
@@ -130,24 +105,16 @@ fn mprotect_stops_at_a_hole_but_keeps_what_it_did() {
 fn reservations_cost_nothing() {
     let world = World::new();
     let before = world.books.calls();
-    world
-        .anonymous(0, 16 << 40, RW, MapFlags::NO_RESERVE)
-        .expect_err("longer than the region");
-    let at = world
-        .anonymous(0, 2 << 36, RW, MapFlags::NO_RESERVE)
-        .expect("reserved");
-    let none = world
-        .anonymous(0, 2 << 36, Prot::empty(), MapFlags::empty())
-        .expect("reserved");
+    world.anonymous(0, 16 << 40, RW, MapFlags::NO_RESERVE).expect_err("longer than the region");
+    let at = world.anonymous(0, 2 << 36, RW, MapFlags::NO_RESERVE).expect("reserved");
+    let none = world.anonymous(0, 2 << 36, Prot::empty(), MapFlags::empty()).expect("reserved");
     assert_eq!(world.books.calls(), before, "no host call");
     assert_eq!(world.space.statistics().charged, 0);
     world.store(at + (1 << 35), 7).expect("opened by a fault");
     assert_eq!(world.space.statistics().charged, 64 << 10);
     assert_eq!(world.load(none), Err(Refusal::Denied));
     for chunk in 1..64 {
-        world
-            .store(at + (1 << 35) + (chunk << 16), 7)
-            .expect("opened by a fault");
+        world.store(at + (1 << 35) + (chunk << 16), 7).expect("opened by a fault");
     }
     assert_eq!(world.space.statistics().charged, 4 << 20);
     assert!(world.books.calls() - before < 12, "chunks grow");
@@ -164,17 +131,12 @@ fn a_stack_grows_down_to_its_limit_and_keeps_its_distance() {
     let stack = world.space.map_stack(128 << 10, RW).expect("mapped");
     assert_eq!(world.store(stack.start - PAGE, 1), Ok(()));
     assert_eq!(world.store(stack.end - (1 << 20), 1), Ok(()));
-    assert_eq!(
-        world.store(stack.end - (1 << 20) - PAGE, 1),
-        Err(Refusal::Unmapped)
-    );
+    assert_eq!(world.store(stack.end - (1 << 20) - PAGE, 1), Err(Refusal::Unmapped));
     world.check();
     let other = World::new();
     let stack = other.space.map_stack(128 << 10, RW).expect("mapped");
     let below = stack.start - (2 << 20);
-    other
-        .anonymous(below, PAGE, RW, MapFlags::FIXED)
-        .expect("mapped");
+    other.anonymous(below, PAGE, RW, MapFlags::FIXED).expect("mapped");
     assert_eq!(other.store(below + PAGE + (1 << 20), 1), Ok(()));
     assert_eq!(other.store(below + (1 << 20), 1), Err(Refusal::Unmapped));
     other.check();
@@ -183,13 +145,8 @@ fn a_stack_grows_down_to_its_limit_and_keeps_its_distance() {
 #[test]
 fn thread_stacks_open_their_top() {
     let world = World::new();
-    let at = world
-        .anonymous(0, 8 << 20, Prot::empty(), MapFlags::STACK)
-        .expect("mapped");
-    world
-        .space
-        .protect(at + PAGE, (8 << 20) - PAGE, 3)
-        .expect("opened");
+    let at = world.anonymous(0, 8 << 20, Prot::empty(), MapFlags::STACK).expect("mapped");
+    world.space.protect(at + PAGE, (8 << 20) - PAGE, 3).expect("opened");
     assert_eq!(world.space.statistics().charged, 64 << 10);
     assert!(world.books.at(at + (8 << 20) - PAGE).is_some());
     assert!(world.books.at(at + (4 << 20)).is_none());
@@ -203,9 +160,7 @@ fn thread_stacks_open_their_top() {
 #[test]
 fn the_limit_refuses_with_one_report() {
     let world = World::new();
-    let none = world
-        .anonymous(0, 1 << 35, Prot::empty(), MapFlags::empty())
-        .expect("free");
+    let none = world.anonymous(0, 1 << 35, Prot::empty(), MapFlags::empty()).expect("free");
     // The other tests of this process share the one limit: it leaves them room.
     platform::budget::set_limit(platform::budget::total() + (8 << 30));
     let outcome = world.anonymous(0, 1 << 35, RW, MapFlags::empty());
@@ -229,24 +184,15 @@ fn the_break_moves() {
         assert_eq!(world.space.brk(start + step * 8192), start + step * 8192);
     }
     assert_eq!(world.books.calls() - calls, 1, "one call for a MiB");
-    assert_eq!(
-        world.space.statistics().mapped,
-        page_up(start + 99 * 8192) - page_up(start)
-    );
+    assert_eq!(world.space.statistics().mapped, page_up(start + 99 * 8192) - page_up(start));
     let page = page_up(start) + 40 * PAGE;
     world.store(page, 9).expect("the heap is writable");
     assert_eq!(world.space.brk(start + 8192), start + 8192);
     assert_eq!(world.load(page), Err(Refusal::Unmapped));
     assert_eq!(world.space.brk(start + 99 * 8192), start + 99 * 8192);
     assert_eq!(world.load(page), Ok(0), "zeros again");
-    world
-        .anonymous(page_up(start + (1 << 20)), PAGE, RW, MapFlags::FIXED)
-        .expect("mapped");
-    assert_eq!(
-        world.space.brk(start + (2 << 20)),
-        start + 99 * 8192,
-        "a mapping is in the way"
-    );
+    world.anonymous(page_up(start + (1 << 20)), PAGE, RW, MapFlags::FIXED).expect("mapped");
+    assert_eq!(world.space.brk(start + (2 << 20)), start + 99 * 8192, "a mapping is in the way");
     assert_eq!(world.space.brk(start - 1), start + 99 * 8192);
     world.space.set_limit(Limit::Data, 8192);
     assert_eq!(world.space.brk(start + 100 * 8192), start + 99 * 8192);
@@ -263,35 +209,17 @@ fn page_up(address: u64) -> u64 {
 fn mremap_refuses_what_linux_refuses() {
     let world = World::new();
     let space = &world.space;
-    let at = world
-        .anonymous(BASE, 4 * PAGE, RW, MapFlags::FIXED)
-        .expect("mapped");
+    let at = world.anonymous(BASE, 4 * PAGE, RW, MapFlags::FIXED).expect("mapped");
     assert_eq!(errno(space.remap(at, PAGE, PAGE, 8, 0)), Errno::EINVAL);
     assert_eq!(errno(space.remap(at, PAGE, PAGE, 2, 0)), Errno::EINVAL);
     assert_eq!(errno(space.remap(at + 1, PAGE, PAGE, 1, 0)), Errno::EINVAL);
     assert_eq!(errno(space.remap(at, PAGE, 0, 1, 0)), Errno::EINVAL);
     assert_eq!(errno(space.remap(at, 0, PAGE, 1, 0)), Errno::EINVAL);
-    assert_eq!(
-        errno(space.remap(at - PAGE, PAGE, 2 * PAGE, 1, 0)),
-        Errno::EFAULT
-    );
-    assert_eq!(
-        errno(space.remap(at, 5 * PAGE, 6 * PAGE, 1, 0)),
-        Errno::EFAULT
-    );
-    assert_eq!(
-        errno(space.remap(at, 2 * PAGE, 2 * PAGE, 3, at + PAGE)),
-        Errno::EINVAL
-    );
-    assert_eq!(
-        errno(space.remap(at, 2 * PAGE, 3 * PAGE, 5, 0)),
-        Errno::EINVAL
-    );
-    assert_eq!(
-        errno(space.remap(at, 2 * PAGE, 3 * PAGE, 0, 0)),
-        Errno::ENOMEM,
-        "no room"
-    );
+    assert_eq!(errno(space.remap(at - PAGE, PAGE, 2 * PAGE, 1, 0)), Errno::EFAULT);
+    assert_eq!(errno(space.remap(at, 5 * PAGE, 6 * PAGE, 1, 0)), Errno::EFAULT);
+    assert_eq!(errno(space.remap(at, 2 * PAGE, 2 * PAGE, 3, at + PAGE)), Errno::EINVAL);
+    assert_eq!(errno(space.remap(at, 2 * PAGE, 3 * PAGE, 5, 0)), Errno::EINVAL);
+    assert_eq!(errno(space.remap(at, 2 * PAGE, 3 * PAGE, 0, 0)), Errno::ENOMEM, "no room");
     world.check();
 }
 
@@ -299,9 +227,7 @@ fn mremap_refuses_what_linux_refuses() {
 fn mremap_grows_shrinks_and_moves() {
     let world = World::new();
     let space = &world.space;
-    let at = world
-        .anonymous(BASE, 4 * PAGE, RW, MapFlags::FIXED)
-        .expect("mapped");
+    let at = world.anonymous(BASE, 4 * PAGE, RW, MapFlags::FIXED).expect("mapped");
     world.store(at + PAGE, 5).expect("stored");
     assert_eq!(space.remap(at, 4 * PAGE, 6 * PAGE, 0, 0), Ok(at));
     assert_eq!(world.load(at + 5 * PAGE), Ok(0));
@@ -326,18 +252,12 @@ fn mremap_grows_shrinks_and_moves() {
 fn madvise_keeps_linux_order_of_errors() {
     let world = World::new();
     let advise = |at, len, advice| block_on(world.space.advise(at, len, advice));
-    let at = world
-        .anonymous(BASE, 2 * PAGE, RW, MapFlags::FIXED)
-        .expect("mapped");
+    let at = world.anonymous(BASE, 2 * PAGE, RW, MapFlags::FIXED).expect("mapped");
     world.store(at, 4).expect("stored");
     assert_eq!(errno(advise(at + 1, PAGE, 77)), Errno::EINVAL);
     assert_eq!(errno(advise(at + 1, PAGE, 4)), Errno::EINVAL);
     assert_eq!(advise(0, 0, 4), Ok(()));
-    assert_eq!(
-        errno(advise(at, 3 * PAGE, 4)),
-        Errno::ENOMEM,
-        "after the part that is mapped"
-    );
+    assert_eq!(errno(advise(at, 3 * PAGE, 4)), Errno::ENOMEM, "after the part that is mapped");
     assert_eq!(world.load(at), Ok(0));
     assert_eq!(errno(advise(at, PAGE, 9)), Errno::EINVAL);
     assert_eq!(errno(advise(at, PAGE, 100)), Errno::EPERM);
@@ -349,10 +269,7 @@ fn madvise_keeps_linux_order_of_errors() {
     assert_eq!(errno(advise(at, PAGE, 4)), Errno::EINVAL);
     assert_eq!(world.space.statistics().locked, PAGE);
     world.space.unlock(at, PAGE).expect("unlocked");
-    assert_eq!(
-        errno(block_on(world.space.lock(at, 3 * PAGE, When::Now))),
-        Errno::ENOMEM
-    );
+    assert_eq!(errno(block_on(world.space.lock(at, 3 * PAGE, When::Now))), Errno::ENOMEM);
     world.space.protect(at, PAGE, 0).expect("closed");
     assert_eq!(errno(advise(at, PAGE, 22)), Errno::EINVAL);
     assert_eq!(advise(at + PAGE, PAGE, 23), Ok(()));
@@ -362,9 +279,7 @@ fn madvise_keeps_linux_order_of_errors() {
 #[test]
 fn mincore_and_msync_see_holes() {
     let world = World::new();
-    let at = world
-        .anonymous(BASE, 2 * PAGE, RW, MapFlags::FIXED)
-        .expect("mapped");
+    let at = world.anonymous(BASE, 2 * PAGE, RW, MapFlags::FIXED).expect("mapped");
     assert_eq!(world.space.resident(at, 2 * PAGE), Ok(vec![1, 1]));
     assert_eq!(errno(world.space.resident(at, 3 * PAGE)), Errno::ENOMEM);
     assert_eq!(errno(world.space.resident(at + 1, PAGE)), Errno::EINVAL);
@@ -380,18 +295,14 @@ fn too_many_areas_are_refused() {
     let world = World::new();
     let none = Prot::empty();
     let len = 70_000 * PAGE;
-    let at = world
-        .anonymous(0, len, none, MapFlags::NO_RESERVE)
-        .expect("mapped");
+    let at = world.anonymous(0, len, none, MapFlags::NO_RESERVE).expect("mapped");
     let mut split = 0;
     let refused = (0..35_000).find_map(|page| {
         split = page;
         world.space.unmap(at + (2 * page + 1) * PAGE, PAGE).err()
     });
     assert!(refused.is_none(), "35,000 holes fit");
-    let at = world
-        .anonymous(0, len, none, MapFlags::NO_RESERVE)
-        .expect("mapped");
+    let at = world.anonymous(0, len, none, MapFlags::NO_RESERVE).expect("mapped");
     let refused = (0..35_000)
         .find_map(|page| world.space.unmap(at + (2 * page + 1) * PAGE, PAGE).err())
         .expect("the maximum");
@@ -402,25 +313,11 @@ fn too_many_areas_are_refused() {
 #[test]
 fn a_refusal_of_access_says_which() {
     let world = World::new();
-    let at = world
-        .anonymous(BASE, PAGE, Prot::READ, MapFlags::FIXED)
-        .expect("mapped");
-    assert_eq!(
-        world.space.populate_now(at, Access::Write),
-        Err(Refusal::Denied)
-    );
-    assert_eq!(
-        world.space.populate_now(at, Access::Execute),
-        Err(Refusal::Denied)
-    );
-    assert_eq!(
-        world.space.populate_now(at + PAGE, Access::Read),
-        Err(Refusal::Unmapped)
-    );
-    assert_eq!(
-        world.space.populate_now(u64::MAX, Access::Read),
-        Err(Refusal::Unmapped)
-    );
+    let at = world.anonymous(BASE, PAGE, Prot::READ, MapFlags::FIXED).expect("mapped");
+    assert_eq!(world.space.populate_now(at, Access::Write), Err(Refusal::Denied));
+    assert_eq!(world.space.populate_now(at, Access::Execute), Err(Refusal::Denied));
+    assert_eq!(world.space.populate_now(at + PAGE, Access::Read), Err(Refusal::Unmapped));
+    assert_eq!(world.space.populate_now(u64::MAX, Access::Read), Err(Refusal::Unmapped));
 }
 
 #[test]
@@ -428,9 +325,7 @@ fn clearing_leaves_nothing() {
     let world = World::new();
     world.space.set_heap(BASE);
     world.space.brk(BASE + 8192);
-    world
-        .anonymous(0, 1 << 20, RW, MapFlags::empty())
-        .expect("mapped");
+    world.anonymous(0, 1 << 20, RW, MapFlags::empty()).expect("mapped");
     world.space.clear();
     assert!(world.space.maps().is_empty());
     assert_eq!(world.space.statistics().charged, 0);

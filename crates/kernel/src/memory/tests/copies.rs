@@ -55,10 +55,7 @@ fn what_the_host_cannot_move_is_copied() {
         user::copy_out(start + page * PAGE + 4000, &[page as u8; 8]).expect("mapped");
     }
     let to = start + 100 * PAGE;
-    assert_eq!(
-        space.remap(start + PAGE, 39 * PAGE, 45 * PAGE, 3, to),
-        Ok(to)
-    );
+    assert_eq!(space.remap(start + PAGE, 39 * PAGE, 45 * PAGE, 3, to), Ok(to));
     let mut bytes = [0; 8];
     for page in 0..45 {
         user::copy_in(to + page * PAGE + 4000, &mut bytes).expect("mapped");

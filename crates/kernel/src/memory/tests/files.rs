@@ -20,8 +20,7 @@ const BASE: u64 = 0x10_0000_0000;
 fn numbered(pages: u64) -> Arc<Pages> {
     let file = Pages::new();
     for page in 0..pages {
-        file.write_bytes(page * PAGE, &(100 + page).to_le_bytes())
-            .expect("memory");
+        file.write_bytes(page * PAGE, &(100 + page).to_le_bytes()).expect("memory");
     }
     file.truncate(pages * PAGE).expect("length");
     file
@@ -37,26 +36,16 @@ fn number(file: &Pages, page: u64) -> u64 {
 fn private_writes_stay_private_and_shared_ones_are_seen() {
     let world = World::new();
     let pages = numbered(4);
-    world
-        .space
-        .map(&file(BASE, 4 * PAGE, RW, Type::Private, &pages, 0))
-        .expect("private");
+    world.space.map(&file(BASE, 4 * PAGE, RW, Type::Private, &pages, 0)).expect("private");
     let shared = BASE + 0x10_0000;
-    world
-        .space
-        .map(&file(shared, 2 * PAGE, RW, Type::Shared, &pages, PAGE))
-        .expect("shared");
+    world.space.map(&file(shared, 2 * PAGE, RW, Type::Shared, &pages, PAGE)).expect("shared");
     assert_eq!(world.load(BASE + 3 * PAGE), Ok(103));
     world.store(BASE + PAGE, 7).expect("stored");
     assert_eq!(number(&pages, 1), 101);
     world.store(shared + PAGE, 8).expect("stored");
     assert_eq!(number(&pages, 2), 8);
     assert_eq!(world.load(BASE + 2 * PAGE), Ok(8), "one frame for all");
-    assert_eq!(
-        world.space.statistics().charged,
-        4 * PAGE,
-        "only the private one"
-    );
+    assert_eq!(world.space.statistics().charged, 4 * PAGE, "only the private one");
     world.check();
 }
 
@@ -65,15 +54,9 @@ fn cached_text_is_mapped_in_few_calls_and_from_the_cache() {
     let world = World::new();
     let pages = numbered(64);
     let before = world.books.calls();
-    world
-        .space
-        .map(&file(BASE, 64 * PAGE, RX, Type::Private, &pages, 0))
-        .expect("mapped");
+    world.space.map(&file(BASE, 64 * PAGE, RX, Type::Private, &pages, 0)).expect("mapped");
     assert!(world.books.calls() - before <= 10);
-    assert!(matches!(
-        world.books.at(BASE + 63 * PAGE),
-        Some((_, Content::Shared(_)))
-    ));
+    assert!(matches!(world.books.at(BASE + 63 * PAGE), Some((_, Content::Shared(_)))));
     assert_eq!(world.space.statistics().charged, 0);
     world.check();
 }
@@ -83,10 +66,7 @@ fn beyond_the_end_is_a_bus_error() {
     let world = World::new();
     let pages = numbered(2);
     pages.truncate(PAGE + 1).expect("shorter");
-    world
-        .space
-        .map(&file(BASE, 4 * PAGE, RW, Type::Shared, &pages, 0))
-        .expect("mapped");
+    world.space.map(&file(BASE, 4 * PAGE, RW, Type::Shared, &pages, 0)).expect("mapped");
     assert_eq!(world.load(BASE + PAGE), Ok(101));
     assert_eq!(world.load(BASE + 2 * PAGE), Err(Refusal::Bus));
     pages.truncate(3 * PAGE).expect("longer");
@@ -95,11 +75,7 @@ fn beyond_the_end_is_a_bus_error() {
     pages.truncate(1).expect("shorter");
     assert_eq!(world.load(BASE + 2 * PAGE), Err(Refusal::Bus));
     pages.truncate(3 * PAGE).expect("longer");
-    assert_eq!(
-        world.load(BASE + 2 * PAGE),
-        Ok(0),
-        "what was cut off is zero"
-    );
+    assert_eq!(world.load(BASE + 2 * PAGE), Ok(0), "what was cut off is zero");
     world.check();
 }
 
@@ -108,10 +84,7 @@ fn sparse_shared_memory_costs_what_is_used() {
     let world = World::new();
     let pages = Pages::new();
     pages.truncate(1 << 34).expect("length");
-    world
-        .space
-        .map(&file(BASE, 1 << 34, RW, Type::Shared, &pages, 0))
-        .expect("mapped");
+    world.space.map(&file(BASE, 1 << 34, RW, Type::Shared, &pages, 0)).expect("mapped");
     assert_eq!(pages.blocks(), 0);
     world.store(BASE + (1 << 33), 5).expect("stored");
     assert!(pages.blocks() <= 128);
@@ -130,33 +103,14 @@ fn access_follows_the_descriptor() {
         world.space.map(&request)
     };
     let errno = |outcome: abi::errno::Result<u64>| outcome.expect_err("refused").errno;
-    assert_eq!(
-        errno(request(RW, Type::Shared, true, false, true)),
-        Errno::EACCES
-    );
-    assert_eq!(
-        errno(request(RW, Type::Private, false, true, true)),
-        Errno::EACCES
-    );
-    assert_eq!(
-        errno(request(RX, Type::Private, true, false, false)),
-        Errno::EPERM
-    );
+    assert_eq!(errno(request(RW, Type::Shared, true, false, true)), Errno::EACCES);
+    assert_eq!(errno(request(RW, Type::Private, false, true, true)), Errno::EACCES);
+    assert_eq!(errno(request(RX, Type::Private, true, false, false)), Errno::EPERM);
     assert!(request(RW, Type::Private, true, false, true).is_ok());
     let at = request(Prot::READ, Type::Shared, true, false, true).expect("read only");
-    assert_eq!(
-        world
-            .space
-            .protect(at, PAGE, 3)
-            .expect_err("not writable")
-            .errno,
-        Errno::EACCES
-    );
+    assert_eq!(world.space.protect(at, PAGE, 3).expect_err("not writable").errno, Errno::EACCES);
     let at = request(Prot::READ, Type::Private, true, false, false).expect("no execution");
-    assert_eq!(
-        world.space.protect(at, PAGE, 5).expect_err("noexec").errno,
-        Errno::EACCES
-    );
+    assert_eq!(world.space.protect(at, PAGE, 5).expect_err("noexec").errno, Errno::EACCES);
     let raw = Type::decode(3 | 1 << 40).0;
     assert_eq!(errno(request(RW, raw, true, true, true)), Errno::EOPNOTSUPP);
     let mut none = file(0, PAGE, RW, Type::Private, &pages, 0);
@@ -170,37 +124,22 @@ fn access_follows_the_descriptor() {
 fn futexes_are_known_by_what_they_lie_in() {
     let world = World::new();
     let pages = numbered(2);
-    world
-        .space
-        .map(&file(BASE, PAGE, RW, Type::Shared, &pages, PAGE))
-        .expect("mapped");
+    world.space.map(&file(BASE, PAGE, RW, Type::Shared, &pages, PAGE)).expect("mapped");
     let other = BASE + 0x10_0000;
-    world
-        .space
-        .map(&file(other, 2 * PAGE, RW, Type::Shared, &pages, 0))
-        .expect("mapped");
+    world.space.map(&file(other, 2 * PAGE, RW, Type::Shared, &pages, 0)).expect("mapped");
     let key = |address, private| world.space.futex_key(address, private);
     assert_eq!(key(BASE + 8, false), key(other + PAGE + 8, false));
     assert_ne!(key(BASE + 8, true), key(other + PAGE + 8, true));
     assert!(matches!(key(BASE + 8, false), Ok(Key::Shared { .. })));
-    assert_eq!(
-        key(BASE - PAGE, false).expect_err("a hole").errno,
-        Errno::EFAULT
-    );
+    assert_eq!(key(BASE - PAGE, false).expect_err("a hole").errno, Errno::EFAULT);
 }
 
 #[test]
 fn an_old_size_of_zero_maps_shared_memory_twice() {
     let world = World::new();
     let pages = numbered(2);
-    world
-        .space
-        .map(&file(BASE, 2 * PAGE, RW, Type::Shared, &pages, 0))
-        .expect("mapped");
-    let again = world
-        .space
-        .remap(BASE + PAGE, 0, PAGE, 1, 0)
-        .expect("mapped again");
+    world.space.map(&file(BASE, 2 * PAGE, RW, Type::Shared, &pages, 0)).expect("mapped");
+    let again = world.space.remap(BASE + PAGE, 0, PAGE, 1, 0).expect("mapped again");
     world.store(again, 3).expect("stored");
     assert_eq!(world.load(BASE + PAGE), Ok(3));
     world.check();
@@ -210,16 +149,10 @@ fn an_old_size_of_zero_maps_shared_memory_twice() {
 fn file_mappings_move_with_what_they_hold() {
     let world = World::new();
     let pages = numbered(4);
-    world
-        .space
-        .map(&file(BASE, 3 * PAGE, RW, Type::Private, &pages, 0))
-        .expect("mapped");
+    world.space.map(&file(BASE, 3 * PAGE, RW, Type::Private, &pages, 0)).expect("mapped");
     world.store(BASE + PAGE, 7).expect("stored");
     let to = BASE + 0x10_0000;
-    assert_eq!(
-        world.space.remap(BASE + PAGE, 2 * PAGE, 3 * PAGE, 3, to),
-        Ok(to)
-    );
+    assert_eq!(world.space.remap(BASE + PAGE, 2 * PAGE, 3 * PAGE, 3, to), Ok(to));
     assert_eq!(world.load(to), Ok(7));
     assert_eq!(world.load(to + PAGE), Ok(102));
     assert_eq!(world.load(to + 2 * PAGE), Ok(103));
@@ -234,10 +167,7 @@ struct Patcher {
 
 impl TextWatcher for Patcher {
     fn before_change(&self, range: &Range<u64>, change: Change, patching: &mut Patching<'_>) {
-        self.told
-            .lock()
-            .expect("notes")
-            .push((range.clone(), change));
+        self.told.lock().expect("notes").push((range.clone(), change));
         if let Some(extent) = patching.existing_text_frame(BASE) {
             extent.write(0, &100_u64.to_le_bytes());
         }
@@ -247,19 +177,10 @@ impl TextWatcher for Patcher {
 #[test]
 fn patched_text_is_this_process_own() {
     let world = World::new();
-    let watcher = Arc::new(Patcher {
-        told: Mutex::new(Vec::new()),
-    });
-    assert!(
-        world
-            .space
-            .set_watcher(Arc::clone(&watcher) as Arc<dyn TextWatcher>)
-    );
+    let watcher = Arc::new(Patcher { told: Mutex::new(Vec::new()) });
+    assert!(world.space.set_watcher(Arc::clone(&watcher) as Arc<dyn TextWatcher>));
     let pages = numbered(4);
-    world
-        .space
-        .map(&file(BASE, 4 * PAGE, RX, Type::Private, &pages, 0))
-        .expect("mapped");
+    world.space.map(&file(BASE, 4 * PAGE, RX, Type::Private, &pages, 0)).expect("mapped");
     world.space.patching(|patching| {
         assert!(patching.text(BASE + PAGE).is_some());
         let extent = patching.text_frame(BASE).expect("copied");
@@ -275,10 +196,7 @@ fn patched_text_is_this_process_own() {
     assert_eq!(world.load(BASE), Ok(100), "its own bytes");
     world.store(BASE, 5).expect("stored");
     assert_eq!(number(&pages, 0), 100);
-    assert_eq!(
-        *watcher.told.lock().expect("notes"),
-        [(BASE..BASE + 4 * PAGE, Change::Writable)]
-    );
+    assert_eq!(*watcher.told.lock().expect("notes"), [(BASE..BASE + 4 * PAGE, Change::Writable)]);
     world.space.patching(|patching| {
         let refused = patching.text_frame(BASE).expect_err("writable");
         assert_eq!(refused.errno, Errno::EACCES);
@@ -289,61 +207,25 @@ fn patched_text_is_this_process_own() {
 #[test]
 fn trampolines_are_holes_to_the_program() {
     let world = World::new();
-    let watcher = Arc::new(Patcher {
-        told: Mutex::new(Vec::new()),
-    });
-    world
-        .space
-        .set_watcher(Arc::clone(&watcher) as Arc<dyn TextWatcher>);
+    let watcher = Arc::new(Patcher { told: Mutex::new(Vec::new()) });
+    world.space.set_watcher(Arc::clone(&watcher) as Arc<dyn TextWatcher>);
     let pages = numbered(1);
-    world
-        .space
-        .map(&file(BASE, PAGE, RX, Type::Private, &pages, 0))
-        .expect("mapped");
-    let (page, extent) = world
-        .space
-        .patching(|patching| patching.allocate_near(BASE))
-        .expect("allocated");
+    world.space.map(&file(BASE, PAGE, RX, Type::Private, &pages, 0)).expect("mapped");
+    let (page, extent) =
+        world.space.patching(|patching| patching.allocate_near(BASE)).expect("allocated");
     extent.write(0, &[0xCC; 16]);
     assert!(page.abs_diff(BASE) < 1 << 31);
     assert_eq!(world.space.statistics().mapped, PAGE, "not the program's");
-    assert!(
-        world
-            .space
-            .find(page)
-            .expect("shown")
-            .text()
-            .ends_with("[adyton]")
-    );
+    assert!(world.space.find(page).expect("shown").text().ends_with("[adyton]"));
     world.space.unmap(page, PAGE).expect("a hole");
     assert!(world.space.find(page).is_some(), "it stays");
-    assert_eq!(
-        world
-            .space
-            .protect(page, PAGE, 3)
-            .expect_err("a hole")
-            .errno,
-        Errno::ENOMEM
-    );
-    assert_eq!(
-        world.space.populate_now(page, super::Access::Write),
-        Err(Refusal::Unmapped)
-    );
+    assert_eq!(world.space.protect(page, PAGE, 3).expect_err("a hole").errno, Errno::ENOMEM);
+    assert_eq!(world.space.populate_now(page, super::Access::Write), Err(Refusal::Unmapped));
     let told = watcher.told.lock().expect("notes").len();
     let fixed = MapFlags::FIXED;
-    world
-        .space
-        .map(&Request::anonymous(page, PAGE, RW, fixed))
-        .expect("displaced");
+    world.space.map(&Request::anonymous(page, PAGE, RW, fixed)).expect("displaced");
     assert!(watcher.told.lock().expect("notes").len() > told);
-    assert!(
-        !world
-            .space
-            .find(page)
-            .expect("mapped")
-            .text()
-            .contains("adyton")
-    );
+    assert!(!world.space.find(page).expect("mapped").text().contains("adyton"));
     world.check();
     let page = world.space.patching(|patching| {
         let (page, _) = patching.allocate_near(BASE).expect("allocated");

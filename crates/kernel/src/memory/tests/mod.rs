@@ -52,11 +52,7 @@ impl Books {
     }
 
     pub(super) fn at(&self, page: u64) -> Option<(Prot, Content)> {
-        self.pages
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&page)
-            .copied()
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner).get(&page).copied()
     }
 }
 
@@ -87,10 +83,7 @@ impl Mapper for Books {
     fn protect(&self, address: u64, len: u64, prot: Prot) -> Result<()> {
         let mut pages = self.pages();
         for page in each(address, len) {
-            pages
-                .get_mut(&page)
-                .expect("only mapped pages are protected")
-                .0 = prot;
+            pages.get_mut(&page).expect("only mapped pages are protected").0 = prot;
         }
         Ok(())
     }
@@ -106,9 +99,7 @@ impl Mapper for Books {
     fn advise(&self, address: u64, len: u64, advice: Advice) -> Result<()> {
         let mut pages = self.pages();
         for page in each(address, len) {
-            let (_, content) = pages
-                .get_mut(&page)
-                .expect("only mapped pages are advised on");
+            let (_, content) = pages.get_mut(&page).expect("only mapped pages are advised on");
             match content {
                 Content::Own(value) if advice == Advice::DontNeed => *value = 0,
                 Content::Frame(_, copy) if advice == Advice::DontNeed => *copy = None,
@@ -122,14 +113,8 @@ impl Mapper for Books {
         let mut pages = self.pages();
         for page in each(from, len) {
             let moved = pages.remove(&page).expect("only mapped pages are moved");
-            assert!(
-                !matches!(moved.1, Content::Shared(_)),
-                "only private memory is moved"
-            );
-            assert!(
-                pages.insert(to + (page - from), moved).is_none(),
-                "to a free place"
-            );
+            assert!(!matches!(moved.1, Content::Shared(_)), "only private memory is moved");
+            assert!(pages.insert(to + (page - from), moved).is_none(), "to a free place");
         }
         Ok(())
     }
@@ -155,11 +140,7 @@ impl World {
             reclaim: Arc::new(|_| {}),
             region: REGION,
         };
-        Self {
-            space: Space::new(environment),
-            books,
-            refusals,
-        }
+        Self { space: Space::new(environment), books, refusals }
     }
 
     /// Maps private zeros.
@@ -217,14 +198,8 @@ impl World {
     fn frame(&self, page: u64, offset: u64) -> (Arc<platform::arena::Extent>, usize) {
         let state = self.space.state.lock();
         let run = state.runs.at(page).expect("what the host maps is known");
-        let Held::Frames { extent, at, .. } = run.held else {
-            panic!("frames at {page:#x}")
-        };
-        assert_eq!(
-            extent.offset() + at,
-            offset,
-            "another frame is mapped than is known"
-        );
+        let Held::Frames { extent, at, .. } = run.held else { panic!("frames at {page:#x}") };
+        assert_eq!(extent.offset() + at, offset, "another frame is mapped than is known");
         (extent, at as usize)
     }
 
@@ -240,24 +215,8 @@ impl World {
                 let by = page - run.start;
                 match (&run.held, content) {
                     (Held::Anonymous, Content::Own(_)) => {}
-                    (
-                        Held::Frames {
-                            extent,
-                            at,
-                            private: true,
-                            ..
-                        },
-                        Content::Frame(offset, _),
-                    )
-                    | (
-                        Held::Frames {
-                            extent,
-                            at,
-                            private: false,
-                            ..
-                        },
-                        Content::Shared(offset),
-                    ) => {
+                    (Held::Frames { extent, at, private: true, .. }, Content::Frame(offset, _))
+                    | (Held::Frames { extent, at, private: false, .. }, Content::Shared(offset)) => {
                         assert_eq!(extent.offset() + at + by, *offset);
                     }
                     (held, content) => panic!("{held:?} is {content:?} in the host"),
@@ -265,20 +224,12 @@ impl World {
                 let area = state.areas.find(page).map(|(_, area)| area);
                 if let Some(area) = area {
                     let clean = matches!(run.held, Held::Frames { clean: true, .. });
-                    let expected = if clean {
-                        area.prot - Prot::WRITE
-                    } else {
-                        area.prot
-                    };
+                    let expected = if clean { area.prot - Prot::WRITE } else { area.prot };
                     assert_eq!(*prot, expected, "access at {page:#x}");
                 }
             }
         }
-        assert_eq!(
-            known,
-            books.len(),
-            "the host maps what the space does not know of"
-        );
+        assert_eq!(known, books.len(), "the host maps what the space does not know of");
         let charged = state.charged_in(&REGION);
         drop(books);
         drop(state);
@@ -300,11 +251,7 @@ pub(super) fn file(
         len,
         prot,
         kind,
-        flags: if at == 0 {
-            MapFlags::empty()
-        } else {
-            MapFlags::FIXED
-        },
+        flags: if at == 0 { MapFlags::empty() } else { MapFlags::FIXED },
         file: Some(FileSource {
             pages: Some(Arc::clone(pages)),
             file: None,

@@ -19,50 +19,15 @@ const FILE: u64 = 12;
 
 #[derive(Clone, Debug)]
 enum Call {
-    Anonymous {
-        at: u64,
-        len: u64,
-        prot: Prot,
-        flags: MapFlags,
-    },
-    File {
-        at: u64,
-        len: u64,
-        prot: Prot,
-        shared: bool,
-        page: u64,
-    },
-    Unmap {
-        at: u64,
-        len: u64,
-    },
-    Protect {
-        at: u64,
-        len: u64,
-        prot: Prot,
-    },
-    Move {
-        at: u64,
-        old: u64,
-        new: u64,
-        to: u64,
-    },
-    Grow {
-        at: u64,
-        old: u64,
-        new: u64,
-    },
-    Drop {
-        at: u64,
-        len: u64,
-    },
-    Store {
-        at: u64,
-        value: u64,
-    },
-    Truncate {
-        pages: u64,
-    },
+    Anonymous { at: u64, len: u64, prot: Prot, flags: MapFlags },
+    File { at: u64, len: u64, prot: Prot, shared: bool, page: u64 },
+    Unmap { at: u64, len: u64 },
+    Protect { at: u64, len: u64, prot: Prot },
+    Move { at: u64, old: u64, new: u64, to: u64 },
+    Grow { at: u64, old: u64, new: u64 },
+    Drop { at: u64, len: u64 },
+    Store { at: u64, value: u64 },
+    Truncate { pages: u64 },
 }
 
 fn calls() -> impl Strategy<Value = Call> {
@@ -123,11 +88,7 @@ struct Model {
 impl Model {
     fn new() -> Self {
         let file = (0..FILE).map(|page| 100 + page).collect();
-        Self {
-            pages: BTreeMap::new(),
-            file,
-            origins: FILE,
-        }
+        Self { pages: BTreeMap::new(), file, origins: FILE }
     }
 
     fn load(&self, at: u64) -> Result<u64, Refusal> {
@@ -171,10 +132,7 @@ impl Model {
             if let (Some(number), Place::Own(_)) = (page.origin, page.place)
                 && number >= pages
             {
-                page.place = Place::File {
-                    page: number,
-                    shared: false,
-                };
+                page.place = Place::File { page: number, shared: false };
             }
         }
     }
@@ -196,10 +154,7 @@ impl Model {
             if let Place::Own(_) = page.place {
                 page.place = match page.origin {
                     None => Place::Own(0),
-                    Some(page) => Place::File {
-                        page,
-                        shared: false,
-                    },
+                    Some(page) => Place::File { page, shared: false },
                 };
             }
         }
@@ -210,14 +165,8 @@ impl Model {
     fn more(like: &Page, by: u64) -> Page {
         let mut page = *like;
         page.place = match (like.origin, like.place) {
-            (Some(number), _) => Place::File {
-                page: number + by,
-                shared: false,
-            },
-            (None, Place::File { page, shared }) => Place::File {
-                page: page + by,
-                shared,
-            },
+            (Some(number), _) => Place::File { page: number + by, shared: false },
+            (None, Place::File { page, shared }) => Place::File { page: page + by, shared },
             (None, Place::Own(_)) => Place::Own(0),
         };
         page.origin = like.origin.map(|number| number + by);
@@ -251,40 +200,21 @@ impl Run {
     fn new() -> Self {
         let pages = Pages::new();
         for page in 0..FILE {
-            pages
-                .write_bytes(page * PAGE, &(100 + page).to_le_bytes())
-                .expect("memory");
+            pages.write_bytes(page * PAGE, &(100 + page).to_le_bytes()).expect("memory");
         }
         pages.truncate(FILE * PAGE).expect("length");
         let world = World::new();
-        Self {
-            world,
-            model: Model::new(),
-            pages,
-        }
+        Self { world, model: Model::new(), pages }
     }
 
     fn step(&mut self, call: &Call) {
         match *call {
-            Call::Anonymous {
-                at,
-                len,
-                prot,
-                flags,
-            } => self.anonymous(at, len, prot, flags),
-            Call::File {
-                at,
-                len,
-                prot,
-                shared,
-                page,
-            } => self.file(at, len, prot, shared, page),
+            Call::Anonymous { at, len, prot, flags } => self.anonymous(at, len, prot, flags),
+            Call::File { at, len, prot, shared, page } => self.file(at, len, prot, shared, page),
             Call::Unmap { at, len } => {
                 let outcome = self.world.space.unmap(address(at), len * PAGE);
                 assert_eq!(outcome, Ok(()));
-                self.model
-                    .pages
-                    .retain(|page, _| !(at..at + len).contains(page));
+                self.model.pages.retain(|page, _| !(at..at + len).contains(page));
             }
             Call::Protect { at, len, prot } => {
                 let raw = u64::from(prot.bits());
@@ -322,34 +252,20 @@ impl Run {
         }
         assert_eq!(outcome, Ok(address(at)));
         for page in at..at + len {
-            let new = Page {
-                prot,
-                place: Place::Own(0),
-                origin: None,
-            };
+            let new = Page { prot, place: Place::Own(0), origin: None };
             self.model.pages.insert(page, new);
         }
     }
 
     fn file(&mut self, at: u64, len: u64, prot: Prot, shared: bool, first: u64) {
         let kind = if shared { Type::Shared } else { Type::Private };
-        let request = file(
-            address(at),
-            len * PAGE,
-            prot,
-            kind,
-            &self.pages,
-            first * PAGE,
-        );
+        let request = file(address(at), len * PAGE, prot, kind, &self.pages, first * PAGE);
         assert_eq!(self.world.space.map(&request), Ok(address(at)));
         for page in at..at + len {
             let number = first + (page - at);
             let new = Page {
                 prot,
-                place: Place::File {
-                    page: number,
-                    shared,
-                },
+                place: Place::File { page: number, shared },
                 origin: (!shared).then_some(number),
             };
             self.model.pages.insert(page, new);
@@ -367,10 +283,7 @@ impl Run {
     fn relocate(&mut self, at: u64, old: u64, new: u64, to: u64) {
         let (from, target) = (address(at), address(to));
         let Some(one) = self.is_one(at, old.min(new)) else {
-            let outcome = self
-                .world
-                .space
-                .remap(from, old * PAGE, new * PAGE, 3, target);
+            let outcome = self.world.space.remap(from, old * PAGE, new * PAGE, 3, target);
             assert_eq!(outcome.map_err(refusal), Err(Errno::EFAULT));
             return;
         };
@@ -378,10 +291,7 @@ impl Run {
         if !overlap && !one || !overlap && old > new && self.is_one(at, old) != Some(true) {
             return;
         }
-        let outcome = self
-            .world
-            .space
-            .remap(from, old * PAGE, new * PAGE, 3, target);
+        let outcome = self.world.space.remap(from, old * PAGE, new * PAGE, 3, target);
         if overlap {
             assert_eq!(outcome.map_err(refusal), Err(Errno::EINVAL));
             return;
@@ -407,10 +317,7 @@ impl Run {
         if self.is_one(at, old) != Some(true) {
             return;
         }
-        let outcome = self
-            .world
-            .space
-            .remap(address(at), old * PAGE, new * PAGE, 0, 0);
+        let outcome = self.world.space.remap(address(at), old * PAGE, new * PAGE, 0, 0);
         let free = (at + old..at + new.max(old)).all(|p| !self.model.pages.contains_key(&p));
         if new > old && !free {
             assert_eq!(outcome.map_err(refusal), Err(Errno::ENOMEM));
@@ -420,20 +327,14 @@ impl Run {
         if new > old {
             self.model.grow(at, old, new);
         }
-        self.model
-            .pages
-            .retain(|page, _| !(at + new..at + old).contains(page));
+        self.model.pages.retain(|page, _| !(at + new..at + old).contains(page));
     }
 
     fn compare(&self) {
         for page in 0..SPAN + 16 {
             let loaded = self.world.load(address(page));
             assert_eq!(loaded, self.model.load(page), "load at page {page}");
-            let shown = self
-                .world
-                .space
-                .find(address(page))
-                .map(|mapping| mapping.prot);
+            let shown = self.world.space.find(address(page)).map(|mapping| mapping.prot);
             assert_eq!(shown, self.model.pages.get(&page).map(|page| page.prot));
         }
         self.world.check();

@@ -13,9 +13,7 @@ const SPAN: u64 = 64;
 
 /// A cheap sequence of numbers, different for each thread.
 fn next(state: &mut u64) -> u64 {
-    *state = state
-        .wrapping_mul(6_364_136_223_846_793_005)
-        .wrapping_add(1_442_695_040_888_963_407);
+    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
     *state >> 33
 }
 
@@ -25,25 +23,16 @@ fn change(world: &World, pages: &Arc<Pages>, random: &mut u64) {
     let len = (1 + next(random) % 8) * PAGE;
     match next(random) % 6 {
         0 => {
-            world
-                .anonymous(at, len, rw, MapFlags::FIXED)
-                .expect("mapped");
+            world.anonymous(at, len, rw, MapFlags::FIXED).expect("mapped");
         }
         1 => {
             let flags = MapFlags::FIXED | MapFlags::NO_RESERVE;
             world.anonymous(at, len, rw, flags).expect("mapped");
         }
         2 => {
-            let kind = if next(random).is_multiple_of(2) {
-                Type::Shared
-            } else {
-                Type::Private
-            };
+            let kind = if next(random).is_multiple_of(2) { Type::Shared } else { Type::Private };
             let offset = next(random) % 32 * PAGE;
-            world
-                .space
-                .map(&file(at, len, rw, kind, pages, offset))
-                .expect("mapped");
+            world.space.map(&file(at, len, rw, kind, pages, offset)).expect("mapped");
         }
         3 => world.space.unmap(at, len).expect("unmapped"),
         4 => {

@@ -48,7 +48,12 @@ impl Elf {
         if !self.head.loadable {
             return Err(Errno::EINVAL.because("neither an executable nor a shared object"));
         }
-        let mut plan = Plan { segments: Vec::new(), span: u64::MAX..0, align: PAGE, end: 0 };
+        let mut plan = Plan {
+            segments: Vec::new(),
+            span: Range { start: u64::MAX, end: 0 },
+            align: PAGE,
+            end: 0,
+        };
         for header in self.headers.iter().filter(|header| header.kind == kind::LOAD) {
             let segment = Segment::read(header, limit)?;
             let start = page_down(segment.address);

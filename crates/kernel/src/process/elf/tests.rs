@@ -97,15 +97,15 @@ fn heads_that_linux_refuses() {
         bytes
     };
     let wrong = [
-        with(0, 0),            // magic
-        with(18, 3),           // for the i386
-        with(16, 1),           // an object file
-        with(16, 4),           // a core
-        with(54, 64),          // program headers of another size
-        with(56, 0),           // none
-        with(39, 0x80),        // far beyond the end
-        good[..63].to_vec(),   // cut
-        good[..100].to_vec(),  // cut amid the program headers
+        with(0, 0),           // magic
+        with(18, 3),          // for the i386
+        with(16, 1),          // an object file
+        with(16, 4),          // a core
+        with(54, 64),         // program headers of another size
+        with(56, 0),          // none
+        with(39, 0x80),       // far beyond the end
+        good[..63].to_vec(),  // cut
+        good[..100].to_vec(), // cut amid the program headers
         b"\x7fELF".to_vec(),
         Vec::new(),
     ];
@@ -139,12 +139,12 @@ fn heads_that_linux_takes() {
 #[test]
 fn segments_that_can_not_be() {
     let cases = [
-        Row { size: 0x800, ..TEXT },              // shorter in memory than in the file
-        Row { size: 1 << 62, ..TEXT },            // beyond the region
-        Row { address: 1 << 62, ..TEXT },         // there from the start
+        Row { size: 0x800, ..TEXT },      // shorter in memory than in the file
+        Row { size: 1 << 62, ..TEXT },    // beyond the region
+        Row { address: 1 << 62, ..TEXT }, // there from the start
         Row { address: u64::MAX - 0xFFF, ..TEXT }, // to the end of all addresses
         Row { size: u64::MAX, file_size: u64::MAX, ..TEXT },
-        Row { offset: 0x10, ..TEXT },             // an offset that does not fit the address
+        Row { offset: 0x10, ..TEXT }, // an offset that does not fit the address
         Row { address: 0x40_0010, ..TEXT },
         Row { offset: u64::MAX - 0xFFF, ..TEXT },
     ];
@@ -210,8 +210,21 @@ fn this_very_program() {
 /// Values at which sums go wrong.
 fn edges() -> impl prop::strategy::Strategy<Value = u64> {
     prop::sample::select(vec![
-        0, 1, 0xFFF, 0x1000, 0x1001, 0x40_0000, LIMIT - 1, LIMIT, LIMIT + 1, 1 << 62, 1 << 63,
-        u64::MAX - 0x1000, u64::MAX - 0xFFF, u64::MAX - 1, u64::MAX,
+        0,
+        1,
+        0xFFF,
+        0x1000,
+        0x1001,
+        0x40_0000,
+        LIMIT - 1,
+        LIMIT,
+        LIMIT + 1,
+        1 << 62,
+        1 << 63,
+        u64::MAX - 0x1000,
+        u64::MAX - 0xFFF,
+        u64::MAX - 1,
+        u64::MAX,
     ])
 }
 

@@ -77,20 +77,25 @@ mod tests {
         let mut head = [0; LINE];
         let len = text.len().min(LINE);
         head[..len].copy_from_slice(&text[..len]);
-        let own = |script: Script<'_>| {
-            (script.interpreter.to_vec(), script.argument.map(<[u8]>::to_vec))
-        };
+        let own =
+            |script: Script<'_>| (script.interpreter.to_vec(), script.argument.map(<[u8]>::to_vec));
         parse(&head).map(|script| script.map(own)).map_err(|error| error.errno)
     }
 
-    fn script(name: &str, argument: Option<&str>) -> Result<Option<(Vec<u8>, Option<Vec<u8>>)>, Errno> {
+    fn script(
+        name: &str,
+        argument: Option<&str>,
+    ) -> Result<Option<(Vec<u8>, Option<Vec<u8>>)>, Errno> {
         Ok(Some((name.into(), argument.map(Into::into))))
     }
 
     #[test]
     fn name_and_one_argument() {
         assert_eq!(of(b"#!/bin/sh\nexit\n"), script("/bin/sh", None));
-        assert_eq!(of(b"#! \t/usr/bin/env python3 -u \t\n"), script("/usr/bin/env", Some("python3 -u")));
+        assert_eq!(
+            of(b"#! \t/usr/bin/env python3 -u \t\n"),
+            script("/usr/bin/env", Some("python3 -u"))
+        );
         assert_eq!(of(b"#!/bin/sh"), script("/bin/sh", None));
         assert_eq!(of(b"\x7fELF"), Ok(None));
         assert_eq!(of(b"#"), Ok(None));

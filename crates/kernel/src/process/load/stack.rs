@@ -149,7 +149,11 @@ fn words_len(strings: &Strings<'_>) -> u64 {
     8 * (strings.arguments.len() + strings.environment.len()) as u64
 }
 
-fn auxiliary(origin: &Origin, who: &Credentials, [random, name, platform]: [u64; 3]) -> Vec<(u64, u64)> {
+fn auxiliary(
+    origin: &Origin,
+    who: &Credentials,
+    [random, name, platform]: [u64; 3],
+) -> Vec<(u64, u64)> {
     let secure = who.euid != who.uid || who.egid != who.gid;
     alloc::vec![
         (at::SYSINFO_EHDR, origin.vdso),

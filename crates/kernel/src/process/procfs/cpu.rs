@@ -3,8 +3,8 @@
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt::Write as _;
 use core::arch::x86_64::__cpuid_count;
+use core::fmt::Write as _;
 use core::sync::atomic::Ordering;
 
 use platform::clock;
@@ -100,8 +100,7 @@ fn identity() -> (u32, u32, u32) {
 }
 
 fn name() -> String {
-    let words: Vec<u32> =
-        (0x8000_0002..=0x8000_0004).flat_map(|leaf| registers(leaf, 0)).collect();
+    let words: Vec<u32> = (0x8000_0002..=0x8000_0004).flat_map(|leaf| registers(leaf, 0)).collect();
     text_of(&words)
 }
 
@@ -130,7 +129,9 @@ pub(super) fn info(kernel: &Kernel) -> Vec<u8> {
     let vcpus = kernel.executor.vcpus();
     let mut text = String::new();
     for index in 0..vcpus {
-        let _ = write!(text, "processor\t: {index}\nvendor_id\t: {vendor}\ncpu family\t: {family}\n\
+        let _ = write!(
+            text,
+            "processor\t: {index}\nvendor_id\t: {vendor}\ncpu family\t: {family}\n\
              model\t\t: {model}\nmodel name\t: {name}\nstepping\t: {stepping}\n\
              cpu MHz\t\t: {megahertz}.000\nphysical id\t: 0\nsiblings\t: {vcpus}\n\
              core id\t\t: {index}\ncpu cores\t: {vcpus}\napicid\t\t: {index}\n\
@@ -185,7 +186,9 @@ pub(super) fn stat(kernel: &Kernel) -> Vec<u8> {
     let switches: u64 = (0..vcpus).map(|vcpu| kernel.executor.counters(vcpu).polls).sum();
     let (running, _) = threads(kernel);
     let processes = kernel.registry.processes().len();
-    let _ = write!(text, "intr 0\nctxt {switches}\nbtime {}\nprocesses {processes}\nprocs_running {running}\n\
+    let _ = write!(
+        text,
+        "intr 0\nctxt {switches}\nbtime {}\nprocesses {processes}\nprocs_running {running}\n\
          procs_blocked 0\nsoftirq 0 0 0 0 0 0 0 0 0 0 0\n",
         kernel.settings.boot_time,
     );

@@ -121,7 +121,9 @@ fn details(file: &OpenFile) -> String {
     let mut text = String::new();
     if let Some(set) = file.downcast::<Epoll>() {
         for (fd, interest) in set.list() {
-            let _ = writeln!(text, "tfd: {fd:8} events: {:8x} data: {:16x}",
+            let _ = writeln!(
+                text,
+                "tfd: {fd:8} events: {:8x} data: {:16x}",
                 interest.events, interest.data
             );
         }

@@ -27,9 +27,7 @@ pub(super) fn root(kernel: &'static Kernel) -> Box<dyn Listing> {
         ("possible", made(move || range(kernel))),
         ("present", made(move || range(kernel))),
     ]));
-    let cpus = move || {
-        Item::Folder(Box::new(Processors { kernel, fixed: Arc::clone(&cpu) }))
-    };
+    let cpus = move || Item::Folder(Box::new(Processors { kernel, fixed: Arc::clone(&cpu) }));
     let system: Vec<(&'static str, super::node::Make)> = alloc::vec![("cpu", Box::new(cpus))];
     Box::new(Fixed(alloc::vec![
         ("devices", folder(alloc::vec![("system", folder(system))])),

@@ -245,4 +245,3 @@ fn uuid() -> String {
 pub(super) fn ticks(time: u64) -> u64 {
     time / TICK
 }
-

@@ -70,10 +70,13 @@ enum Wanted {
     Numbered,
 }
 
+/// Writes one function's code.
+type Maker = fn(&mut Assembler);
+
 /// Assembles all functions, for an image in which they begin at `base`.
 pub(super) fn assemble(base: usize) -> Text {
     let mut code = Assembler { bytes: Vec::new(), base };
-    let makers: [(&str, fn(&mut Assembler)); 5] = [
+    let makers: [(&str, Maker); 5] = [
         ("clock_gettime", clock_gettime),
         ("gettimeofday", gettimeofday),
         ("time", time),

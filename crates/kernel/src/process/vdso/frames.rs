@@ -85,7 +85,8 @@ fn through_signal_frame() -> Vec<u8> {
 /// An expression: the stack pointer plus `offset`, and what is done with it.
 fn block(rules: &mut Vec<u8>, offset: u8, then: &[u8]) {
     // As a signed LEB128, whose bytes carry 7 bits and whose last one's bit 6 is the sign.
-    let offset = if offset < 0x40 { alloc::vec![offset] } else { alloc::vec![offset | 0x80, offset >> 7] };
+    let offset =
+        if offset < 0x40 { alloc::vec![offset] } else { alloc::vec![offset | 0x80, offset >> 7] };
     rules.push(u8::try_from(1 + offset.len() + then.len()).unwrap_or(0));
     rules.push(STACK_POINTER);
     rules.extend_from_slice(&offset);

@@ -95,8 +95,13 @@ pub fn image() -> Vec<u8> {
     let symbols = symbols(&text, &mut strings);
     let version = symbols.last().map_or(0, |symbol| symbol.name);
     let mut file = File::new();
-    let hash = file.section(".hash", Kind::of(5, ALLOC, 8, 4).to(Index::Symbols), &sysv_hash(&symbols));
-    let gnu = file.section(".gnu.hash", Kind::of(0x6FFF_FFF6, ALLOC, 8, 0).to(Index::Symbols), &gnu_hash(&symbols));
+    let hash =
+        file.section(".hash", Kind::of(5, ALLOC, 8, 4).to(Index::Symbols), &sysv_hash(&symbols));
+    let gnu = file.section(
+        ".gnu.hash",
+        Kind::of(0x6FFF_FFF6, ALLOC, 8, 0).to(Index::Symbols),
+        &gnu_hash(&symbols),
+    );
     let table = symbol_table(&symbols);
     let kind = Kind { info: 1, ..Kind::of(11, ALLOC, 8, SYMBOL).to(Index::Strings) };
     let symbol_table = file.section(".dynsym", kind, &table);
@@ -119,7 +124,8 @@ pub fn image() -> Vec<u8> {
         (0, 0),
     ]);
     let dynamic_len = dynamic.len();
-    let dynamic = file.section(".dynamic", Kind::of(6, ALLOC | WRITE, 8, 16).to(Index::Strings), &dynamic);
+    let dynamic =
+        file.section(".dynamic", Kind::of(6, ALLOC | WRITE, 8, 16).to(Index::Strings), &dynamic);
     let functions = text.functions.len() + 1;
     let lookup = file.next(4);
     let frames_at = (lookup + frames::table_len(functions)).next_multiple_of(8);
@@ -243,13 +249,17 @@ fn version_definitions(soname: u32, version: u32) -> Vec<u8> {
 }
 
 fn dynamic(entries: &[(u64, usize)]) -> Vec<u8> {
-    entries.iter().flat_map(|(tag, value)| [*tag, *value as u64]).flat_map(u64::to_le_bytes).collect()
+    entries
+        .iter()
+        .flat_map(|(tag, value)| [*tag, *value as u64])
+        .flat_map(u64::to_le_bytes)
+        .collect()
 }
 
 /// What a section is.
 #[derive(Clone, Copy)]
 struct Kind {
-    kind: u32,
+    number: u32,
     flags: u64,
     align: usize,
     entry: usize,
@@ -259,7 +269,7 @@ struct Kind {
 
 impl Kind {
     const fn of(kind: u32, flags: u64, align: usize, entry: usize) -> Self {
-        Self { kind, flags, align, entry, link: 0, info: 0 }
+        Self { number: kind, flags, align, entry, link: 0, info: 0 }
     }
 
     const fn to(self, section: Index) -> Self {
@@ -290,7 +300,7 @@ impl File {
         let name = self.names.add(name.as_bytes());
         self.sections.push(Section {
             name,
-            kind: kind.kind,
+            kind: kind.number,
             flags: kind.flags,
             address: if kind.flags & ALLOC == 0 { 0 } else { offset },
             offset,
@@ -341,7 +351,8 @@ impl File {
             head.extend_from_slice(&word.to_le_bytes()); // no entry; program and section headers
         }
         head.extend_from_slice(&0_u32.to_le_bytes());
-        let sizes = [HEAD, PROGRAM_HEADER, 4, SECTION_HEADER].map(|size| u16::try_from(size).unwrap_or(0));
+        let sizes =
+            [HEAD, PROGRAM_HEADER, 4, SECTION_HEADER].map(|size| u16::try_from(size).unwrap_or(0));
         for half in sizes.into_iter().chain([sections, Index::Names as u16]) {
             head.extend_from_slice(&half.to_le_bytes());
         }

@@ -38,7 +38,13 @@ fn every_byte_of_code_is_an_instruction_that_is_meant() {
         let mut before = Mnemonic::INVALID;
         while decoder.can_decode() {
             let instruction = decoder.decode();
-            assert_ne!(instruction.code(), Code::INVALID, "{} at {:#x}", function.name, instruction.ip());
+            assert_ne!(
+                instruction.code(),
+                Code::INVALID,
+                "{} at {:#x}",
+                function.name,
+                instruction.ip()
+            );
             starts.push(instruction.ip());
             if instruction.flow_control() == FlowControl::ConditionalBranch {
                 targets.push(instruction.near_branch_target());
@@ -46,7 +52,8 @@ fn every_byte_of_code_is_an_instruction_that_is_meant() {
             if instruction.mnemonic() == Mnemonic::Syscall {
                 assert_eq!(before, Mnemonic::Mov, "the number stands before the call");
             }
-            let memory = (0..instruction.op_count()).any(|op| instruction.op_kind(op) == OpKind::Memory);
+            let memory =
+                (0..instruction.op_count()).any(|op| instruction.op_kind(op) == OpKind::Memory);
             if memory && instruction.is_ip_rel_memory_operand() {
                 let at = instruction.ip_rel_memory_address().wrapping_add(PAGE);
                 assert!(at <= u64::from(field::COUNT.unsigned_abs()) && at % 8 == 0, "{at:#x}");

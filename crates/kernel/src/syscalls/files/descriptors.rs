@@ -85,10 +85,7 @@ pub(super) fn fcntl(cx: &Context<'_>, args: &Arguments) -> Option<Result<u64>> {
     if locks::is_lock(command) {
         return locks::fcntl_at_once(cx, &file, command, value);
     }
-    let allowed = matches!(
-        command,
-        F_DUPFD | F_DUPFD_CLOEXEC | F_GETFD | F_SETFD | F_GETFL
-    );
+    let allowed = matches!(command, F_DUPFD | F_DUPFD_CLOEXEC | F_GETFD | F_SETFD | F_GETFL);
     if file.status().contains(Status::PATH) && !allowed {
         return Some(Err(Errno::EBADF.because("the descriptor only names a file (O_PATH)")));
     }
@@ -136,8 +133,7 @@ fn pipe_size(file: &OpenFile, command: i32, bytes: u32) -> Result<u64> {
 
 /// The seals of a file in memory.
 fn seals(file: &OpenFile, command: i32, raw: u32) -> Result<u64> {
-    let seals =
-        file.object().seals().ok_or(Errno::EINVAL.because("the file can't be sealed"))?;
+    let seals = file.object().seals().ok_or(Errno::EINVAL.because("the file can't be sealed"))?;
     if command == F_GET_SEALS {
         return Ok(seals.get().bits().into());
     }

@@ -72,7 +72,8 @@ fn gather(file: &Arc<OpenFile>, layout: Layout, room: usize) -> Attempt<(Vec<u8>
 fn put(bytes: &mut Vec<u8>, layout: Layout, room: usize, entry: &Entry<'_>) -> bool {
     let head = if layout == Layout::New { 19 } else { 18 };
     let len = (head + entry.name.len() + 2).next_multiple_of(8);
-    let len = if layout == Layout::New { (head + entry.name.len() + 1).next_multiple_of(8) } else { len };
+    let len =
+        if layout == Layout::New { (head + entry.name.len() + 1).next_multiple_of(8) } else { len };
     let Ok(written_len) = u16::try_from(len) else { return false };
     if bytes.len() + len > room {
         return false;

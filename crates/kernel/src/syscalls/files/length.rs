@@ -43,8 +43,8 @@ pub(super) fn lseek(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
         CURRENT => position.cast_signed(),
         END => object.stat()?.size.cast_signed(),
         base @ (DATA | HOLE) => {
-            let offset =
-                u64::try_from(offset).map_err(|_| Errno::ENXIO.because("the offset is negative"))?;
+            let offset = u64::try_from(offset)
+                .map_err(|_| Errno::ENXIO.because("the offset is negative"))?;
             *position = object.seek_data(offset, base == HOLE)?;
             return Ok(*position);
         }

@@ -53,8 +53,10 @@ impl Command {
         }
         let mut raw = [0; FLOCK_LEN];
         cx.read_bytes(address, &mut raw)?;
-        let half = |at: usize| raw[at..].first_chunk().map_or(0, |bytes| i16::from_le_bytes(*bytes));
-        let long = |at: usize| raw[at..].first_chunk().map_or(0, |bytes| i64::from_le_bytes(*bytes));
+        let half =
+            |at: usize| raw[at..].first_chunk().map_or(0, |bytes| i16::from_le_bytes(*bytes));
+        let long =
+            |at: usize| raw[at..].first_chunk().map_or(0, |bytes| i64::from_le_bytes(*bytes));
         let pid = raw[24..].first_chunk().map_or(0, |bytes| i32::from_le_bytes(*bytes));
         let mode = match half(0) {
             F_RDLCK => Some(Mode::Shared),
@@ -93,8 +95,8 @@ fn span(from: i64, start: i64, len: i64) -> Result<Range<u64>> {
         1.. => (start, Some(start.checked_add(len - 1).ok_or(overflow)?)),
         _ => (start.checked_add(len).ok_or(overflow)?, Some(start - 1)),
     };
-    let start =
-        u64::try_from(start).map_err(|_| Errno::EINVAL.because("the range begins before the file"))?;
+    let start = u64::try_from(start)
+        .map_err(|_| Errno::EINVAL.because("the range begins before the file"))?;
     // The last byte that can be locked counts as reaching beyond any end.
     let end = match end.map(i64::cast_unsigned) {
         Some(last) if last < i64::MAX.cast_unsigned() => last + 1,

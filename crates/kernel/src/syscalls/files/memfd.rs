@@ -64,14 +64,8 @@ fn make(cx: &Context<'_>, name: &[u8], permissions: u32) -> Result<Arc<OpenFile>
         FILES.set(Tree::memory("tmpfs", TMPFS_MAGIC, Owner { mode: 0o700, uid: 0, gid: 0 }));
     }
     let tree = FILES.get().ok_or(Errno::ENOMEM)?;
-    let new = New {
-        kind: Kind::File,
-        permissions,
-        uid: owner.uid,
-        gid: owner.gid,
-        rdev: 0,
-        target: &[],
-    };
+    let new =
+        New { kind: Kind::File, permissions, uid: owner.uid, gid: owner.gid, rdev: 0, target: &[] };
     let dentry = unnamed(tree.root(), name, new)?;
     let place = Place::without_path(dentry);
     let status = Status::READ_WRITE | Status::LARGE;

@@ -27,10 +27,22 @@ use crate::context::Context;
 
 /// Calls that finish at once; `None`: not here, or it must wait.
 #[inline]
-pub(crate) fn at_once(cx: &mut Context<'_>, number: usize, args: &Arguments) -> Option<Result<u64>> {
+pub(crate) fn at_once(
+    cx: &mut Context<'_>,
+    number: usize,
+    args: &Arguments,
+) -> Option<Result<u64>> {
     Some(match number {
-        nr::READ | nr::WRITE | nr::PREAD64 | nr::PWRITE64 | nr::READV | nr::WRITEV | nr::PREADV
-        | nr::PWRITEV | nr::PREADV2 | nr::PWRITEV2 => return transfer::at_once(cx, number, args),
+        nr::READ
+        | nr::WRITE
+        | nr::PREAD64
+        | nr::PWRITE64
+        | nr::READV
+        | nr::WRITEV
+        | nr::PREADV
+        | nr::PWRITEV
+        | nr::PREADV2
+        | nr::PWRITEV2 => return transfer::at_once(cx, number, args),
         nr::CLOSE => open::close(cx, args),
         nr::CLOSE_RANGE => open::close_range(cx, args),
         nr::FSTAT => stat::fstat(cx, args),
@@ -57,7 +69,11 @@ pub(crate) fn at_once(cx: &mut Context<'_>, number: usize, args: &Arguments) -> 
 }
 
 /// Calls that may wait; `None`: not here.
-pub(crate) async fn waiting(cx: &mut Context<'_>, number: usize, args: &Arguments) -> Option<Result<u64>> {
+pub(crate) async fn waiting(
+    cx: &mut Context<'_>,
+    number: usize,
+    args: &Arguments,
+) -> Option<Result<u64>> {
     let cx = &*cx;
     if let Some(result) = by_name(cx, number, args).await {
         return Some(result);

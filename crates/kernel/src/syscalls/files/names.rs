@@ -43,7 +43,8 @@ pub(super) async fn mknodat(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
 }
 
 async fn make_node(cx: &Context<'_>, dirfd: Fd, address: u64, mode: u32) -> Result<u64> {
-    let kind = if mode & vfs::node::TYPE_MASK == 0 { Some(Kind::File) } else { Kind::of_mode(mode) };
+    let kind =
+        if mode & vfs::node::TYPE_MASK == 0 { Some(Kind::File) } else { Kind::of_mode(mode) };
     match kind {
         Some(kind @ (Kind::File | Kind::Pipe | Kind::Socket)) => {
             make(cx, dirfd, address, kind, mode & PERMISSIONS, b"").await

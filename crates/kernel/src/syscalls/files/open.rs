@@ -87,9 +87,9 @@ pub(super) async fn openat2(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
         }
     }
     let makes = flags & (How::CREATE.bits() | How::TEMPORARY.bits()) != 0;
-    let mode = u32::try_from(mode).ok().filter(|mode| {
-        if makes { *mode & !PERMISSIONS == 0 } else { *mode == 0 }
-    });
+    let mode = u32::try_from(mode)
+        .ok()
+        .filter(|mode| if makes { *mode & !PERMISSIONS == 0 } else { *mode == 0 });
     let mode = mode.ok_or(Errno::EINVAL.because("a mode that can't be"))?;
     if resolve & RESOLVE_CACHED != 0 {
         return Err(Errno::EAGAIN.because("RESOLVE_CACHED: what is cached is not told"));

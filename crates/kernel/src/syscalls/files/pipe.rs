@@ -48,7 +48,9 @@ pub(crate) fn add_two(
 ) -> Result<u64> {
     let files = &cx.process.files;
     let on_exec = objects::on_exec(flags);
-    let first = files.reserve().and_then(|kept| Ok((kept, files.reserve()?)))
+    let first = files
+        .reserve()
+        .and_then(|kept| Ok((kept, files.reserve()?)))
         .map(|(one, two)| [one.fill(first, on_exec), two.fill(second, on_exec)])?;
     let numbers = first.map(u32::cast_signed);
     if let Err(error) = cx.write(address, &numbers) {

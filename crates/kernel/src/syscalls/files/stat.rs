@@ -12,7 +12,8 @@ use vfs::node::Kind;
 use vfs::object::{OpenFile, Stat};
 
 use super::base::{
-    AT_EMPTY_PATH, AT_FDCWD, AT_NO_AUTOMOUNT, AT_SYMLINK_NOFOLLOW, Named, check_flags, find, of_open,
+    AT_EMPTY_PATH, AT_FDCWD, AT_NO_AUTOMOUNT, AT_SYMLINK_NOFOLLOW, Named, check_flags, find,
+    of_open,
 };
 use crate::arguments::Arguments;
 use crate::context::Context;
@@ -61,7 +62,9 @@ pub(super) async fn statx(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     let known = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | SYNC_TYPE;
     check_flags(flags, known)?;
     if mask & STATX_RESERVED != 0 || flags & SYNC_TYPE == SYNC_TYPE {
-        return Err(Errno::EINVAL.because("reserved bits of the mask, or both kinds of synchronisation"));
+        return Err(
+            Errno::EINVAL.because("reserved bits of the mask, or both kinds of synchronisation")
+        );
     }
     let path = optional_path(cx, args.address(1), flags)?;
     let (named, _) = find(cx, args.fd(0), &path, flags).await?;

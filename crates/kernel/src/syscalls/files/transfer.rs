@@ -106,14 +106,23 @@ impl Transfer {
         use abi::nr;
         let fd = args.fd(0);
         Some(match number {
-            nr::READ => Self::new(cx, fd, Way::In, None, Flags::empty(), &Buffers::One(args.buffer(1, 2))),
+            nr::READ => {
+                Self::new(cx, fd, Way::In, None, Flags::empty(), &Buffers::One(args.buffer(1, 2)))
+            }
             nr::WRITE => {
                 Self::new(cx, fd, Way::Out, None, Flags::empty(), &Buffers::One(args.buffer(1, 2)))
             }
             nr::PREAD64 | nr::PWRITE64 => {
                 let way = if number == nr::PREAD64 { Way::In } else { Way::Out };
                 offset(args.long(3)).and_then(|at| {
-                    Self::new(cx, fd, way, Some(at), Flags::empty(), &Buffers::One(args.buffer(1, 2)))
+                    Self::new(
+                        cx,
+                        fd,
+                        way,
+                        Some(at),
+                        Flags::empty(),
+                        &Buffers::One(args.buffer(1, 2)),
+                    )
                 })
             }
             nr::READV | nr::WRITEV => {
@@ -206,7 +215,8 @@ impl Transfer {
                 Err(stop) => break Err(stop),
             }
         };
-        if matches!(outcome, Err(Stop::Fill { .. } | Stop::WouldBlock)) && partial == Partial::Undo {
+        if matches!(outcome, Err(Stop::Fill { .. } | Stop::WouldBlock)) && partial == Partial::Undo
+        {
             return outcome;
         }
         *done += usize::try_from(offset - start).unwrap_or(usize::MAX);

@@ -14,19 +14,14 @@ const MINCORE_STEP: u64 = 4096 * abi::layout::PAGE;
 
 /// madvise(2), for advice that needs no wait.
 pub(crate) fn madvise_at_once(cx: &Context<'_>, args: &Arguments) -> Option<Result<u64>> {
-    let done = cx
-        .memory()
-        .advise_now(args.address(0), args.raw(1), u64::from(args.uint(2)))?;
+    let done = cx.memory().advise_now(args.address(0), args.raw(1), u64::from(args.uint(2)))?;
     Some(done.map(|()| 0))
 }
 
 /// madvise(2).
 pub(crate) async fn madvise(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     let advice = u64::from(args.uint(2));
-    cx.memory()
-        .advise(args.address(0), args.raw(1), advice)
-        .await
-        .map(|()| 0)
+    cx.memory().advise(args.address(0), args.raw(1), advice).await.map(|()| 0)
 }
 
 /// mincore(2).
@@ -54,18 +49,12 @@ pub(crate) fn mincore(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
 /// msync(2).
 pub(crate) async fn msync(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     let flags = u64::from(args.uint(2));
-    cx.memory()
-        .sync(args.address(0), args.raw(1), flags)
-        .await
-        .map(|()| 0)
+    cx.memory().sync(args.address(0), args.raw(1), flags).await.map(|()| 0)
 }
 
 /// mlock(2).
 pub(crate) async fn mlock(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
-    cx.memory()
-        .lock(args.address(0), args.raw(1), When::Now)
-        .await
-        .map(|()| 0)
+    cx.memory().lock(args.address(0), args.raw(1), When::Now).await.map(|()| 0)
 }
 
 /// mlock2(2).
@@ -74,15 +63,8 @@ pub(crate) async fn mlock2(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     if flags & !ON_FAULT != 0 {
         return Err(Errno::EINVAL.because("mlock2 flags"));
     }
-    let when = if flags == ON_FAULT {
-        When::OnUse
-    } else {
-        When::Now
-    };
-    cx.memory()
-        .lock(args.address(0), args.raw(1), when)
-        .await
-        .map(|()| 0)
+    let when = if flags == ON_FAULT { When::OnUse } else { When::Now };
+    cx.memory().lock(args.address(0), args.raw(1), when).await.map(|()| 0)
 }
 
 /// munlock(2).
@@ -92,10 +74,7 @@ pub(crate) fn munlock(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
 
 /// mlockall(2).
 pub(crate) async fn mlockall(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
-    cx.memory()
-        .lock_all(u64::from(args.uint(0)))
-        .await
-        .map(|()| 0)
+    cx.memory().lock_all(u64::from(args.uint(0))).await.map(|()| 0)
 }
 
 /// munlockall(2).

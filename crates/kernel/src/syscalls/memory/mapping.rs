@@ -31,11 +31,7 @@ pub(crate) async fn mmap(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     let request = request(cx, args)?;
     let address = cx.memory().map(&request)?;
     let private_write = request.prot.contains(Prot::WRITE) && request.kind == Type::Private;
-    let access = if private_write {
-        Access::Write
-    } else {
-        Access::Read
-    };
+    let access = if private_write { Access::Write } else { Access::Read };
     if let Some(end) = page_up(request.len).and_then(|len| address.checked_add(len))
         && !request.prot.is_empty()
     {
@@ -67,14 +63,7 @@ fn request(cx: &Context<'_>, args: &Arguments) -> Result<Request> {
         check_seals(&open, kind, prot_of(args.raw(2)))?;
         source(cx, &open, kind, flags, len, offset)?
     };
-    Ok(Request {
-        address: args.address(0),
-        len,
-        prot: prot_of(args.raw(2)),
-        kind,
-        flags,
-        file,
-    })
+    Ok(Request { address: args.address(0), len, prot: prot_of(args.raw(2)), kind, flags, file })
 }
 
 /// Zeros: private ones have no object, shared ones a new one.
@@ -113,15 +102,11 @@ fn source(
     len: u64,
     offset: u64,
 ) -> Result<Option<FileSource>> {
-    if open
-        .downcast::<Device>()
-        .is_some_and(|device| device.kind() == Kind::Zero)
-    {
+    if open.downcast::<Device>().is_some_and(|device| device.kind() == Kind::Zero) {
         return anonymous(cx, kind, flags, len);
     }
-    let executable = open
-        .place()
-        .is_none_or(|place| !place.mount.flags().contains(MountFlags::NO_EXEC));
+    let executable =
+        open.place().is_none_or(|place| !place.mount.flags().contains(MountFlags::NO_EXEC));
     let may_write = open.writable() && may_map_writable(open);
     let file: Arc<dyn Described> = if kind == Type::Shared && may_write {
         WritableMapping::of(open)
@@ -187,9 +172,7 @@ pub(crate) fn munmap(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
 
 /// mprotect(2).
 pub(crate) fn mprotect(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
-    cx.memory()
-        .protect(args.address(0), args.raw(1), args.raw(2))
-        .map(|()| 0)
+    cx.memory().protect(args.address(0), args.raw(1), args.raw(2)).map(|()| 0)
 }
 
 /// brk(2): never fails, but gives where the break is then.
@@ -199,13 +182,7 @@ pub(crate) fn brk(cx: &Context<'_>, args: &Arguments) -> u64 {
 
 /// mremap(2).
 pub(crate) fn mremap(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
-    cx.memory().remap(
-        args.address(0),
-        args.raw(1),
-        args.raw(2),
-        args.raw(3),
-        args.address(4),
-    )
+    cx.memory().remap(args.address(0), args.raw(1), args.raw(2), args.raw(3), args.address(4))
 }
 
 /// pkey_mprotect(2): without protection keys it is mprotect(2) with key -1, or EINVAL.

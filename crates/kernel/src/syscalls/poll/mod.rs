@@ -13,7 +13,11 @@ use crate::arguments::Arguments;
 use crate::context::Context;
 
 /// Calls that finish at once; `None`: not here, or it must wait.
-pub(crate) fn at_once(cx: &mut Context<'_>, number: usize, args: &Arguments) -> Option<Result<u64>> {
+pub(crate) fn at_once(
+    cx: &mut Context<'_>,
+    number: usize,
+    args: &Arguments,
+) -> Option<Result<u64>> {
     match number {
         nr::POLL => polling::poll_at_once(cx, args),
         nr::EPOLL_WAIT => epoll::epoll_wait_at_once(cx, args),
@@ -25,7 +29,11 @@ pub(crate) fn at_once(cx: &mut Context<'_>, number: usize, args: &Arguments) -> 
 }
 
 /// Calls that may wait; `None`: not here.
-pub(crate) async fn waiting(cx: &mut Context<'_>, number: usize, args: &Arguments) -> Option<Result<u64>> {
+pub(crate) async fn waiting(
+    cx: &mut Context<'_>,
+    number: usize,
+    args: &Arguments,
+) -> Option<Result<u64>> {
     Some(match number {
         nr::POLL => polling::poll(cx, args).await,
         nr::PPOLL => polling::ppoll(cx, args).await,

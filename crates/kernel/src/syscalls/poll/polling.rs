@@ -50,13 +50,8 @@ impl Polled {
         let count = usize::try_from(count).unwrap_or(usize::MAX);
         let mut entries: SmallVec<[PollFd; 8]> = smallvec::smallvec![PollFd::default(); count];
         cx.read_bytes(address, entries.as_mut_slice().as_mut_bytes())?;
-        let mut polled = Self {
-            address,
-            entries,
-            files: SmallVec::new(),
-            indices: SmallVec::new(),
-            invalid: 0,
-        };
+        let mut polled =
+            Self { address, entries, files: SmallVec::new(), indices: SmallVec::new(), invalid: 0 };
         for (index, entry) in polled.entries.iter_mut().enumerate() {
             entry.revents = 0;
             if entry.fd < 0 {

@@ -58,8 +58,7 @@ impl Selection {
                 *set = cx.read_vec::<u64>(address, words)?;
             }
         }
-        let mut selection =
-            Self { addresses, words, selected: Vec::new(), files: Vec::new() };
+        let mut selection = Self { addresses, words, selected: Vec::new(), files: Vec::new() };
         for fd in 0..count {
             let sets = [0, 1, 2].map(|set| contains(&sets[set], fd));
             if sets.contains(&true) {

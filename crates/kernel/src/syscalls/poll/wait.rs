@@ -80,7 +80,8 @@ pub(super) async fn wait<T>(
             return Ok(Some(found));
         }
         let woken = one_wake_up(&mut listening);
-        let outcome = cx.interruptible(cx.kernel.executor.timeout(patience.deadline(), woken)).await?;
+        let outcome =
+            cx.interruptible(cx.kernel.executor.timeout(patience.deadline(), woken)).await?;
         if outcome.is_err() {
             return Ok(look());
         }

@@ -106,7 +106,9 @@ pub(crate) fn clone3(cx: &mut Context<'_>, args: &Arguments) -> Result<u64> {
     if wanted.stack == 0 && wanted.stack_size != 0 || wanted.stack != 0 && wanted.stack_size == 0 {
         return Err(Errno::EINVAL.because("stack and stack_size must both be given"));
     }
-    if wanted.exit_signal > 64 || wanted.exit_signal != 0 && wanted.flags & Flags::THREAD.bits() != 0 {
+    if wanted.exit_signal > 64
+        || wanted.exit_signal != 0 && wanted.flags & Flags::THREAD.bits() != 0
+    {
         return Err(Errno::EINVAL.because("no such exit signal, or one for a thread"));
     }
     if wanted.set_tid_size != 0 {
@@ -179,7 +181,9 @@ fn check(flags: Flags, wanted: &CloneArgs) -> Result<()> {
         | Flags::PTRACE
         | Flags::UNTRACED;
     if !allowed.contains(flags) {
-        return Err(Errno::EINVAL.because("a flag that threads can't have, or that is not supported"));
+        return Err(
+            Errno::EINVAL.because("a flag that threads can't have, or that is not supported")
+        );
     }
     if flags.contains(Flags::SETTLS) && wanted.tls >= user::end() {
         return Err(Errno::EPERM.because("the TLS address lies outside user memory"));

@@ -71,7 +71,8 @@ pub(super) async fn execveat(cx: &mut Context<'_>, args: &Arguments) -> Result<u
         // Linux looks at the path first.
         return Err(Errno::ENOENT.because("the path is empty"));
     }
-    let flags = Flags::from_bits(raw).ok_or(Errno::EINVAL.because("an unknown flag of execveat"))?;
+    let flags =
+        Flags::from_bits(raw).ok_or(Errno::EINVAL.because("an unknown flag of execveat"))?;
     execute(cx, args.fd(0), path, [args.address(2), args.address(3)], flags).await
 }
 

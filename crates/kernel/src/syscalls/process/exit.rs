@@ -11,19 +11,19 @@ use crate::context::Context;
 use crate::process::exit::{self, Status};
 
 /// exit(2): ends the calling thread.
-pub(crate) fn exit(cx: &mut Context<'_>, args: &Arguments) -> Result<u64> {
+pub(crate) fn exit(cx: &mut Context<'_>, args: &Arguments) -> u64 {
     let last = cx.process.threads.lock().len() == 1;
     if last {
         cx.process.status.lock().get_or_insert(Status::Exited(code(args)));
     }
     cx.thread.ending.store(true, Ordering::Relaxed);
-    Ok(0)
+    0
 }
 
 /// `exit_group(2)`: ends the process.
-pub(crate) fn exit_group(cx: &mut Context<'_>, args: &Arguments) -> Result<u64> {
+pub(crate) fn exit_group(cx: &mut Context<'_>, args: &Arguments) -> u64 {
     exit::end_process(cx, Status::Exited(code(args)));
-    Ok(0)
+    0
 }
 
 fn code(args: &Arguments) -> u8 {

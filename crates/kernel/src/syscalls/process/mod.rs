@@ -19,14 +19,18 @@ use crate::context::Context;
 
 /// Calls that finish at once; `None`: not here, or it must wait.
 #[inline]
-pub(crate) fn at_once(cx: &mut Context<'_>, number: usize, args: &Arguments) -> Option<Result<u64>> {
+pub(crate) fn at_once(
+    cx: &mut Context<'_>,
+    number: usize,
+    args: &Arguments,
+) -> Option<Result<u64>> {
     Some(match number {
         nr::GETPID => Ok(cx.process.pid.into()),
         nr::GETTID => Ok(cx.thread.tid.into()),
         nr::FUTEX => return futex::at_once(cx, args),
         nr::SCHED_YIELD => return scheduling::yield_at_once(cx),
-        nr::EXIT => exit::exit(cx, args),
-        nr::EXIT_GROUP => exit::exit_group(cx, args),
+        nr::EXIT => Ok(exit::exit(cx, args)),
+        nr::EXIT_GROUP => Ok(exit::exit_group(cx, args)),
         nr::ARCH_PRCTL => exit::arch_prctl(cx, args),
         nr::CLONE => clone::clone(cx, args),
         nr::CLONE3 => clone::clone3(cx, args),
@@ -112,7 +116,11 @@ fn system_or_else(cx: &mut Context<'_>, number: usize, args: &Arguments) -> Opti
 }
 
 /// Calls that may wait; `None`: not here.
-pub(crate) async fn waiting(cx: &mut Context<'_>, number: usize, args: &Arguments) -> Option<Result<u64>> {
+pub(crate) async fn waiting(
+    cx: &mut Context<'_>,
+    number: usize,
+    args: &Arguments,
+) -> Option<Result<u64>> {
     Some(match number {
         nr::FUTEX => futex::waiting(cx, args).await,
         nr::EXECVE => exec::execve(cx, args).await,

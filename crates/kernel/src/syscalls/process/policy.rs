@@ -32,7 +32,7 @@ fn check(cx: &Context<'_>, mode: u32, mask: u64, bits: u64) -> Result<u64> {
 /// mbind(2): address, bytes, mode, mask, bits, flags.
 pub(super) fn mbind(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     const STRICT_MOVE: u32 = 7;
-    if args.address(0) % abi::layout::PAGE != 0 || args.uint(5) & !STRICT_MOVE != 0 {
+    if !args.address(0).is_multiple_of(abi::layout::PAGE) || args.uint(5) & !STRICT_MOVE != 0 {
         return Err(Errno::EINVAL.because("not a page boundary, or unknown flags"));
     }
     check(cx, args.uint(2), args.address(3), args.raw(4))

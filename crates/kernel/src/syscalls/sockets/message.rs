@@ -92,12 +92,7 @@ pub(super) async fn recvmmsg(cx: &Context<'_>, args: &Arguments) -> Result<u64> 
     Ok(received)
 }
 
-async fn send(
-    cx: &Context<'_>,
-    file: &Arc<OpenFile>,
-    address: u64,
-    flags: Flags,
-) -> Result<u64> {
+async fn send(cx: &Context<'_>, file: &Arc<OpenFile>, address: u64, flags: Flags) -> Result<u64> {
     let header: Header = cx.read(address)?;
     let buffers = buffers(cx, &header)?;
     if header.name != 0 && header.name_len != 0 {
@@ -119,8 +114,7 @@ async fn receive(
     let buffers = buffers(cx, &header)?;
     let mut received = transfer::receive(cx, file, cx.sink(&buffers), flags).await?;
     let sender = socket.pass_credentials().load(Ordering::Relaxed).then(|| socket.peer());
-    let on_exec =
-        if flags.contains(Flags::CLOSE_ON_EXEC) { OnExec::Close } else { OnExec::Keep };
+    let on_exec = if flags.contains(Flags::CLOSE_ON_EXEC) { OnExec::Close } else { OnExec::Keep };
     let room = usize::try_from(header.control_len).unwrap_or(usize::MAX);
     let room = if header.control == 0 { 0 } else { room };
     let rights = core::mem::take(&mut received.rights);

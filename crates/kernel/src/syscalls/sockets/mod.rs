@@ -14,7 +14,11 @@ use crate::arguments::Arguments;
 use crate::context::Context;
 
 /// Calls that finish at once; `None`: not here, or it must wait.
-pub(crate) fn at_once(cx: &mut Context<'_>, number: usize, args: &Arguments) -> Option<Result<u64>> {
+pub(crate) fn at_once(
+    cx: &mut Context<'_>,
+    number: usize,
+    args: &Arguments,
+) -> Option<Result<u64>> {
     Some(match number {
         nr::SOCKET => pair::socket(args),
         nr::SOCKETPAIR => pair::socketpair(cx, args),
@@ -31,7 +35,11 @@ pub(crate) fn at_once(cx: &mut Context<'_>, number: usize, args: &Arguments) -> 
 }
 
 /// Calls that may wait; `None`: not here.
-pub(crate) async fn waiting(cx: &mut Context<'_>, number: usize, args: &Arguments) -> Option<Result<u64>> {
+pub(crate) async fn waiting(
+    cx: &mut Context<'_>,
+    number: usize,
+    args: &Arguments,
+) -> Option<Result<u64>> {
     Some(match number {
         nr::SENDTO => transfer::sendto(cx, args).await,
         nr::RECVFROM => transfer::recvfrom(cx, args).await,

@@ -150,7 +150,8 @@ pub(super) async fn receive(
         return Err(Errno::EOPNOTSUPP.because("Unix sockets have no urgent data here"));
     }
     let take = if flags.contains(Flags::PEEK) { Take::Peek } else { Take::Away };
-    let all = flags.contains(Flags::WAIT_ALL) && take == Take::Away && socket.kind() == Kind::Stream;
+    let all =
+        flags.contains(Flags::WAIT_ALL) && take == Take::Away && socket.kind() == Kind::Stream;
     let deadline = deadline(file, flags, socket.receive_timeout().load(Ordering::Relaxed));
     let mut total = Received::default();
     loop {

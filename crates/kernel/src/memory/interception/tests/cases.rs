@@ -11,9 +11,7 @@ use crate::memory::interception::pool::Round;
 use crate::memory::interception::sites::Place;
 
 /// `mov $39,%eax; syscall; cmp $-4096,%rax`.
-const GETPPID: [u8; 13] = [
-    0xB8, 39, 0, 0, 0, 0x0F, 0x05, 0x48, 0x3D, 0x00, 0xF0, 0xFF, 0xFF,
-];
+const GETPPID: [u8; 13] = [0xB8, 39, 0, 0, 0, 0x0F, 0x05, 0x48, 0x3D, 0x00, 0xF0, 0xFF, 0xFF];
 
 fn refused(decision: &Decision) -> Reason {
     match decision {
@@ -25,16 +23,10 @@ fn refused(decision: &Decision) -> Reason {
 #[test]
 fn the_short_mov() {
     let (mut world, at) = World::around(&GETPPID);
-    let Decision::Mov(patch) = world.trap(at + 5, 39) else {
-        panic!()
-    };
+    let Decision::Mov(patch) = world.trap(at + 5, 39) else { panic!() };
     assert_eq!(patch.at, at);
     assert_eq!(patch.new[0], 0xE9);
-    assert_eq!(
-        world.program.slice(at + 5..at + 7),
-        [0x0F, 0x05],
-        "the system call stays"
-    );
+    assert_eq!(world.program.slice(at + 5..at + 7), [0x0F, 0x05], "the system call stays");
     world.check(&patch, 39);
     assert_eq!(patch.trampoline.range().end - patch.trampoline.at, 17);
     assert_eq!(
@@ -51,9 +43,7 @@ fn the_long_mov_is_filled_up_with_a_nop() {
     let (mut world, at) = World::around(&[
         0x48, 0xC7, 0xC0, 39, 0, 0, 0, 0x0F, 0x05, 0x48, 0x3D, 1, 0xF0, 0xFF, 0xFF,
     ]);
-    let Decision::Mov(patch) = world.trap(at + 7, 39) else {
-        panic!()
-    };
+    let Decision::Mov(patch) = world.trap(at + 7, 39) else { panic!() };
     assert_eq!(patch.at, at);
     assert_eq!(patch.new[5..], [0x66, 0x90]);
     world.check(&patch, 39);
@@ -63,17 +53,11 @@ fn the_long_mov_is_filled_up_with_a_nop() {
 fn a_system_call_alone_becomes_a_pun() {
     let (mut world, at) =
         World::around(&[0x89, 0xF8, 0x0F, 0x05, 0x48, 0x3D, 0x00, 0xF0, 0xFF, 0xFF]);
-    let Decision::Pun(patch) = world.trap(at + 2, 39) else {
-        panic!()
-    };
+    let Decision::Pun(patch) = world.trap(at + 2, 39) else { panic!() };
     assert_eq!(patch.old[..], [0x0F, 0x05]);
     assert_eq!(patch.new[0], 0xE9);
     let distance = patch.trampoline.at - (at + 2 + 5);
-    assert_eq!(
-        distance >> 8,
-        0x3D48,
-        "4.0 MB away, as the compare behind it says"
-    );
+    assert_eq!(distance >> 8, 0x3D48, "4.0 MB away, as the compare behind it says");
     world.check(&patch, 39);
 }
 
@@ -82,12 +66,9 @@ fn prefixes_in_front_of_the_system_call() {
     let (mut world, at) = World::around(&[0x66, 0x0F, 0x05, 0x48, 0x3D, 0x00, 0xF0, 0xFF, 0xFF]);
     assert_eq!(refused(&world.trap(at + 1, 39)), Reason::Prefixed);
     // REX.W: no meaning to the system call, nor to the jump.
-    let (mut world, at) = World::around(&[
-        0xB8, 39, 0, 0, 0, 0x48, 0x0F, 0x05, 0x48, 0x3D, 0x00, 0xF0, 0xFF, 0xFF,
-    ]);
-    let Decision::Pun(patch) = world.trap(at + 6, 39) else {
-        panic!()
-    };
+    let (mut world, at) =
+        World::around(&[0xB8, 39, 0, 0, 0, 0x48, 0x0F, 0x05, 0x48, 0x3D, 0x00, 0xF0, 0xFF, 0xFF]);
+    let Decision::Pun(patch) = world.trap(at + 6, 39) else { panic!() };
     world.check(&patch, 39);
 }
 
@@ -104,24 +85,14 @@ fn a_pun_needs_its_window() {
     assert_eq!(refused(&world.trap(at, 39)), Reason::NoWindow);
     let far = [0x0F, 0x05, 0x00, 0x00, 0x00];
     let (mut world, at) = World::around(&far);
-    assert_eq!(
-        refused(&world.trap(at, 39)),
-        Reason::NoWindow,
-        "its own page"
-    );
+    assert_eq!(refused(&world.trap(at, 39)), Reason::NoWindow, "its own page");
 }
 
 #[test]
 fn the_far_end_of_reach_takes_a_movabs() {
     let (mut world, at) = World::around(&[0x0F, 0x05, 0xFF, 0xFF, 0x7F]);
-    let Decision::Pun(patch) = world.trap(at, 39) else {
-        panic!()
-    };
-    assert_eq!(
-        patch.trampoline.code.len(),
-        12,
-        "the window's start is just in reach of lea"
-    );
+    let Decision::Pun(patch) = world.trap(at, 39) else { panic!() };
+    assert_eq!(patch.trampoline.code.len(), 12, "the window's start is just in reach of lea");
     world.check(&patch, 39);
     let last = at + 5 + 0x7FFF_FFFF;
     let code = crate::memory::interception::trampoline::for_pun(last, at + 2, last - 100).unwrap();
@@ -135,38 +106,31 @@ fn bytes_that_only_look_like_the_mov() {
     // mov $39,%r8d
     let (mut world, at) =
         World::around(&[0x41, 0xB8, 39, 0, 0, 0, 0x0F, 0x05, 0x48, 0x3D, 0, 0xF0]);
-    let Decision::Pun(patch) = world.trap(at + 6, 39) else {
-        panic!()
-    };
+    let Decision::Pun(patch) = world.trap(at + 6, 39) else { panic!() };
     world.check(&patch, 39);
     // lea 39(%rax),%edi
     let (mut world, at) =
         World::around(&[0x8D, 0xB8, 39, 0, 0, 0, 0x0F, 0x05, 0x48, 0x3D, 0, 0xF0]);
     assert!(matches!(world.trap(at + 6, 39), Decision::Pun(_)));
     // nopl 39(%rax): has a memory operand and touches none
-    let (mut world, at) = World::around(&[
-        0x0F, 0x1F, 0xB8, 39, 0, 0, 0, 0x0F, 0x05, 0x48, 0x3D, 0, 0xF0,
-    ]);
+    let (mut world, at) =
+        World::around(&[0x0F, 0x1F, 0xB8, 39, 0, 0, 0, 0x0F, 0x05, 0x48, 0x3D, 0, 0xF0]);
     assert!(matches!(world.trap(at + 7, 39), Decision::Pun(_)));
     // movabs whose immediate ends so
-    let (mut world, at) = World::around(&[
-        0x48, 0xBB, 1, 2, 3, 0xB8, 39, 0, 0, 0, 0x0F, 0x05, 0x48, 0x3D, 0, 0xF0,
-    ]);
+    let (mut world, at) =
+        World::around(&[0x48, 0xBB, 1, 2, 3, 0xB8, 39, 0, 0, 0, 0x0F, 0x05, 0x48, 0x3D, 0, 0xF0]);
     assert!(matches!(world.trap(at + 10, 39), Decision::Pun(_)));
     // mov 39(%r8),%edi
-    let (mut world, at) = World::around(&[
-        0x41, 0x8B, 0xB8, 39, 0, 0, 0, 0x0F, 0x05, 0x48, 0x3D, 0, 0xF0,
-    ]);
+    let (mut world, at) =
+        World::around(&[0x41, 0x8B, 0xB8, 39, 0, 0, 0, 0x0F, 0x05, 0x48, 0x3D, 0, 0xF0]);
     assert!(matches!(world.trap(at + 7, 39), Decision::Pun(_)));
     // mov %fs:39(%rax),%edi
-    let (mut world, at) = World::around(&[
-        0x64, 0x8B, 0xB8, 39, 0, 0, 0, 0x0F, 0x05, 0x48, 0x3D, 0, 0xF0,
-    ]);
+    let (mut world, at) =
+        World::around(&[0x64, 0x8B, 0xB8, 39, 0, 0, 0, 0x0F, 0x05, 0x48, 0x3D, 0, 0xF0]);
     assert!(matches!(world.trap(at + 7, 39), Decision::Pun(_)));
     // cmpxchg %edi,39(%rax): it changes rax itself
-    let (mut world, at) = World::around(&[
-        0x0F, 0xB1, 0xB8, 39, 0, 0, 0, 0x0F, 0x05, 0x48, 0x3D, 0, 0xF0,
-    ]);
+    let (mut world, at) =
+        World::around(&[0x0F, 0xB1, 0xB8, 39, 0, 0, 0, 0x0F, 0x05, 0x48, 0x3D, 0, 0xF0]);
     assert!(matches!(world.trap(at + 7, 39), Decision::Pun(_)));
 }
 
@@ -181,36 +145,20 @@ fn an_access_below_64k_cannot_have_run() {
 #[test]
 fn the_function_decides_what_bytes_leave_open() {
     // push $imm with 8D as its last byte, then the mov: as bytes the same as an lea's end.
-    let bytes = [
-        0x68, 1, 2, 3, 0x8D, 0xB8, 39, 0, 0, 0, 0x0F, 0x05, 0x48, 0x3D, 0, 0xF0,
-    ];
+    let bytes = [0x68, 1, 2, 3, 0x8D, 0xB8, 39, 0, 0, 0, 0x0F, 0x05, 0x48, 0x3D, 0, 0xF0];
     let (mut world, at) = World::around(&bytes);
-    assert!(
-        matches!(world.trap(at + 10, 39), Decision::Pun(_)),
-        "nothing known of functions"
-    );
+    assert!(matches!(world.trap(at + 10, 39), Decision::Pun(_)), "nothing known of functions");
     let (mut program, at) = Program::padded(BASE, &bytes);
     program.starts.push(at);
-    assert!(matches!(
-        World::new(program).trap(at + 10, 39),
-        Decision::Mov(_)
-    ));
+    assert!(matches!(World::new(program).trap(at + 10, 39), Decision::Mov(_)));
     let (mut program, at) = Program::padded(BASE, &bytes);
     program.starts.push(at - 700);
-    assert!(
-        matches!(World::new(program).trap(at + 10, 39), Decision::Mov(_)),
-        "in pieces"
-    );
+    assert!(matches!(World::new(program).trap(at + 10, 39), Decision::Mov(_)), "in pieces");
     // And an lea that is one.
-    let bytes = [
-        0x68, 1, 2, 3, 4, 0x8D, 0xB8, 39, 0, 0, 0, 0x0F, 0x05, 0x48, 0x3D, 0, 0xF0,
-    ];
+    let bytes = [0x68, 1, 2, 3, 4, 0x8D, 0xB8, 39, 0, 0, 0, 0x0F, 0x05, 0x48, 0x3D, 0, 0xF0];
     let (mut program, at) = Program::padded(BASE, &bytes);
     program.starts.push(at);
-    assert!(matches!(
-        World::new(program).trap(at + 11, 39),
-        Decision::Pun(_)
-    ));
+    assert!(matches!(World::new(program).trap(at + 11, 39), Decision::Pun(_)));
 }
 
 #[test]
@@ -218,15 +166,9 @@ fn rax_must_be_what_the_mov_loads() {
     let (mut world, at) = World::around(&GETPPID);
     assert!(matches!(world.trap(at + 5, 40), Decision::Pun(_)));
     let (mut world, at) = World::around(&GETPPID);
-    assert!(matches!(
-        world.trap(at + 5, 0x1_0000_0027),
-        Decision::Pun(_)
-    ));
+    assert!(matches!(world.trap(at + 5, 0x1_0000_0027), Decision::Pun(_)));
     let (mut world, at) = World::around(&[0xB8, 0, 4, 0, 0, 0x0F, 0x05, 0x48, 0x3D, 0, 0xF0]);
-    assert!(
-        matches!(world.trap(at + 5, 1024), Decision::Pun(_)),
-        "no number that large"
-    );
+    assert!(matches!(world.trap(at + 5, 1024), Decision::Pun(_)), "no number that large");
 }
 
 #[test]
@@ -236,9 +178,7 @@ fn the_restorer_is_never_touched() {
     let (mut world, at) = World::around(&bytes);
     assert_eq!(refused(&world.trap(at + 7, 15)), Reason::Restorer);
     for rule in [Rule::Mov, Rule::Pun] {
-        let decision = world
-            .process
-            .consider_learned(at + 7, rule, &world.original, &world.space);
+        let decision = world.process.consider_learned(at + 7, rule, &world.original, &world.space);
         assert_eq!(refused(&decision), Reason::Restorer);
     }
 }
@@ -246,60 +186,40 @@ fn the_restorer_is_never_touched() {
 #[test]
 fn adjacent_system_calls_share_no_byte() {
     // musl: syscall; mov $60,%eax; syscall
-    let bytes = [
-        0x0F, 0x05, 0xB8, 60, 0, 0, 0, 0x0F, 0x05, 0xEB, 0xF7, 0x90, 0x90,
-    ];
+    let bytes = [0x0F, 0x05, 0xB8, 60, 0, 0, 0, 0x0F, 0x05, 0xEB, 0xF7, 0x90, 0x90];
     let (mut world, at) = World::around(&bytes);
-    let Decision::Pun(first) = world.trap(at, 231) else {
-        panic!()
-    };
-    let Decision::Pun(second) = world.trap(at + 7, 60) else {
-        panic!("its mov is claimed")
-    };
+    let Decision::Pun(first) = world.trap(at, 231) else { panic!() };
+    let Decision::Pun(second) = world.trap(at + 7, 60) else { panic!("its mov is claimed") };
     world.check(&first, 231);
     world.check(&second, 60);
     let (mut world, at) = World::around(&bytes);
-    let Decision::Mov(second) = world.trap(at + 7, 60) else {
-        panic!()
-    };
+    let Decision::Mov(second) = world.trap(at + 7, 60) else { panic!() };
     assert_eq!(refused(&world.trap(at, 231)), Reason::Claimed);
     world.check(&second, 60);
     // Two bare ones.
     let bytes = [0x0F, 0x05, 0x0F, 0x05, 0x48, 0x3D, 0x00, 0xF0, 0xFF, 0xFF];
     let (mut world, at) = World::around(&bytes);
-    let Decision::Pun(_) = world.trap(at + 2, 39) else {
-        panic!()
-    };
+    let Decision::Pun(_) = world.trap(at + 2, 39) else { panic!() };
     assert_eq!(refused(&world.trap(at, 39)), Reason::Claimed);
 }
 
 #[test]
 fn a_jump_to_the_system_call_gets_a_pun_of_its_own() {
     let (mut world, at) = World::around(&GETPPID);
-    let Decision::Mov(mov) = world.trap(at + 5, 39) else {
-        panic!()
-    };
+    let Decision::Mov(mov) = world.trap(at + 5, 39) else { panic!() };
     assert_eq!(refused(&world.trap(at + 5, 39)), Reason::Late);
     assert_eq!(refused(&world.trap(at + 5, 1)), Reason::Late);
-    let Decision::Pun(pun) = world.trap(at + 5, 1) else {
-        panic!()
-    };
+    let Decision::Pun(pun) = world.trap(at + 5, 1) else { panic!() };
     world.check(&mov, 39);
     world.check(&pun, 1);
-    assert_eq!(
-        refused(&world.trap(at + 5, 1)),
-        Reason::Late,
-        "and then it is done"
-    );
+    assert_eq!(refused(&world.trap(at + 5, 1)), Reason::Late, "and then it is done");
     assert_eq!(world.process.book().counters().mov, 1);
     assert_eq!(world.process.book().counters().pun, 1);
     // Undone, all is as it was.
     let undone = world.process.restore(&(at..at + 1), Round(0));
     assert_eq!(undone.len(), 1);
-    let undone: Vec<_> = undone
-        .into_iter()
-        .chain(world.process.restore(&(at + 8..at + 9), Round(0)))
-        .collect();
+    let undone: Vec<_> =
+        undone.into_iter().chain(world.process.restore(&(at + 8..at + 9), Round(0))).collect();
     assert_eq!(undone.len(), 2, "the pun depends on the byte behind");
     for patch in &undone {
         world.program.write(patch, true);
@@ -308,10 +228,7 @@ fn a_jump_to_the_system_call_gets_a_pun_of_its_own() {
     assert!(world.process.book().is_clear(&(0..u64::MAX)));
     let mut pages: Vec<_> = undone.iter().map(|patch| patch.trampoline.page()).collect();
     pages.sort_unstable();
-    assert!(
-        world.process.reclaim(Round(0)).is_empty(),
-        "not before a full round"
-    );
+    assert!(world.process.reclaim(Round(0)).is_empty(), "not before a full round");
     let mut freed = world.process.reclaim(Round(1));
     freed.sort_unstable();
     assert_eq!(freed, pages);
@@ -321,9 +238,7 @@ fn a_jump_to_the_system_call_gets_a_pun_of_its_own() {
 #[test]
 fn a_mapping_over_a_window_restores_its_sites() {
     let (mut world, at) = World::around(&[0x0F, 0x05, 0x48, 0x3D, 0x00, 0xF0, 0xFF, 0xFF]);
-    let Decision::Pun(patch) = world.trap(at, 39) else {
-        panic!()
-    };
+    let Decision::Pun(patch) = world.trap(at, 39) else { panic!() };
     let page = patch.trampoline.page();
     assert!(!world.process.book().is_clear(&(page + 4000..page + 4096)));
     let restored = world.process.restore(&(page..page + 4096), Round(0));
@@ -352,12 +267,8 @@ fn readers_see_the_programs_own_bytes() {
 #[test]
 fn learned_sites_need_the_bytes_of_their_rule() {
     let (mut world, at) = World::around(&GETPPID);
-    let decision = world
-        .process
-        .consider_learned(at + 5, Rule::Mov, &world.original, &world.space);
-    let Decision::Mov(patch) = decision else {
-        panic!()
-    };
+    let decision = world.process.consider_learned(at + 5, Rule::Mov, &world.original, &world.space);
+    let Decision::Mov(patch) = decision else { panic!() };
     world.apply(&patch, Origin::Learned);
     world.check(&patch, 39);
     assert_eq!(world.process.book().counters().learned, 1);
@@ -373,28 +284,14 @@ fn learned_sites_need_the_bytes_of_their_rule() {
 fn text_that_ends() {
     let mut bytes = vec![0x90; 4096 - 2];
     bytes.extend_from_slice(&[0x0F, 0x05]);
-    let mut world = World::new(Program {
-        base: BASE,
-        bytes,
-        starts: Vec::new(),
-    });
+    let mut world = World::new(Program { base: BASE, bytes, starts: Vec::new() });
     assert_eq!(refused(&world.trap(BASE + 4094, 39)), Reason::NoBytesBehind);
     let mut bytes = GETPPID.to_vec();
     bytes.resize(4096, 0x90);
-    let mut world = World::new(Program {
-        base: BASE,
-        bytes,
-        starts: Vec::new(),
-    });
-    let Decision::Mov(patch) = world.trap(BASE + 5, 39) else {
-        panic!()
-    };
+    let mut world = World::new(Program { base: BASE, bytes, starts: Vec::new() });
+    let Decision::Mov(patch) = world.trap(BASE + 5, 39) else { panic!() };
     world.check(&patch, 39);
-    let mut world = World::new(Program {
-        base: BASE,
-        bytes: vec![0x0F],
-        starts: Vec::new(),
-    });
+    let mut world = World::new(Program { base: BASE, bytes: vec![0x0F], starts: Vec::new() });
     assert_eq!(refused(&world.trap(BASE, 39)), Reason::NotSyscall);
     let decision = world.process.consider(BASE, 39, None, &world.space);
     assert_eq!(refused(&decision), Reason::NotSyscall, "remembered");
@@ -406,16 +303,8 @@ fn text_that_ends() {
 
 #[test]
 fn one_store_within_a_line() {
-    let eight = |at, within_eight| Store::One {
-        at,
-        width: Width::Eight,
-        within_eight,
-    };
-    let two = |at, within_eight| Store::One {
-        at,
-        width: Width::Two,
-        within_eight,
-    };
+    let eight = |at, within_eight| Store::One { at, width: Width::Eight, within_eight };
+    let two = |at, within_eight| Store::One { at, width: Width::Two, within_eight };
     assert_eq!(Store::new(0x1000, 5), eight(0x1000, true));
     assert_eq!(Store::new(0x1003, 5), eight(0x1000, true));
     assert_eq!(Store::new(0x1004, 5), eight(0x1004, false));
@@ -429,10 +318,7 @@ fn one_store_within_a_line() {
     assert_eq!(Store::new(0x103F, 2), Store::Split);
     for at in 0x1000..0x1080 {
         for len in [2, 5, 7] {
-            let Store::One {
-                at: start, width, ..
-            } = Store::new(at, len)
-            else {
+            let Store::One { at: start, width, .. } = Store::new(at, len) else {
                 continue;
             };
             let wide = if width == Width::Two { 2 } else { 8 };
@@ -453,9 +339,7 @@ fn a_site_across_a_line_is_still_rewritten() {
         bytes.extend_from_slice(&GETPPID);
         let (mut world, at) = World::around(&bytes);
         let at = at + shift as u64;
-        let Decision::Mov(patch) = world.trap(at + 5, 39) else {
-            panic!()
-        };
+        let Decision::Mov(patch) = world.trap(at + 5, 39) else { panic!() };
         world.check(&patch, 39);
         world.program.write(&patch, true);
         assert_eq!(world.program.bytes, world.original.bytes);
@@ -465,9 +349,8 @@ fn a_site_across_a_line_is_still_rewritten() {
 #[test]
 fn the_stub_asks_for_the_upper_half_of_gs() {
     let stub = GATE.stub();
-    let codes: Vec<_> = Decoder::with_ip(64, &stub[..37], 0x1000, DecoderOptions::NONE)
-        .into_iter()
-        .collect();
+    let codes: Vec<_> =
+        Decoder::with_ip(64, &stub[..37], 0x1000, DecoderOptions::NONE).into_iter().collect();
     let expected = [
         Code::Mov_rm64_r64,
         Code::Rdgsbase_r64,
@@ -479,10 +362,7 @@ fn the_stub_asks_for_the_upper_half_of_gs() {
         Code::Mov_rm64_r64,
         Code::Jmp_rm64,
     ];
-    assert_eq!(
-        codes.iter().map(Instruction::code).collect::<Vec<_>>(),
-        expected
-    );
+    assert_eq!(codes.iter().map(Instruction::code).collect::<Vec<_>>(), expected);
     assert_eq!(codes[4].near_branch64(), codes[7].ip());
     let at = |address: u64| {
         let from = usize::try_from(address - 0x1000).unwrap();
@@ -492,21 +372,12 @@ fn the_stub_asks_for_the_upper_half_of_gs() {
     assert_eq!(at(codes[8].ip_rel_memory_address()), GATE.entry);
     // The lea as the processor computes it.
     let check = |gs: u64| {
-        let low = gs
-            .swap_bytes()
-            .wrapping_add(codes[3].memory_displacement64());
+        let low = gs.swap_bytes().wrapping_add(codes[3].memory_displacement64());
         u32::try_from(low & 0xFFFF_FFFF).unwrap()
     };
     assert_eq!(check(GATE.vcpus + 0x10_0000), 0);
     assert_eq!(check(GATE.vcpus + 0xFFFF_FFFF), 0);
-    for gs in [
-        0,
-        1,
-        GATE.vcpus + (1 << 32),
-        GATE.vcpus - 1,
-        0x7FFF_1234_5678,
-        GATE.vcpus << 8,
-    ] {
+    for gs in [0, 1, GATE.vcpus + (1 << 32), GATE.vcpus - 1, 0x7FFF_1234_5678, GATE.vcpus << 8] {
         assert_ne!(check(gs), 0);
     }
 }

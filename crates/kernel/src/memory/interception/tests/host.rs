@@ -41,11 +41,7 @@ fn field<const N: usize>(file: &[u8], at: u64) -> u64 {
 fn map(path: &Path) -> Option<Mapped> {
     let file = std::fs::read(path).ok()?;
     let position_independent = field::<2>(&file, 16) == 3;
-    let base = if position_independent {
-        0x2AAA_1234_5000
-    } else {
-        0
-    };
+    let base = if position_independent { 0x2AAA_1234_5000 } else { 0 };
     let (table, count) = (field::<8>(&file, 32), field::<2>(&file, 56));
     let loads: Vec<_> = (0..count)
         .map(|index| table + index * 56)
@@ -71,16 +67,8 @@ fn map(path: &Path) -> Option<Mapped> {
         .collect();
     let [offset, address, ..] = loads[0];
     let frames = frames::section(&file[..4096], offset, base + address);
-    let program = Program {
-        base: base + first,
-        bytes,
-        starts: Vec::new(),
-    };
-    Some(Mapped {
-        program,
-        sections,
-        frames,
-    })
+    let program = Program { base: base + first, bytes, starts: Vec::new() };
+    Some(Mapped { program, sections, frames })
 }
 
 #[derive(Debug, Default, PartialEq)]
@@ -115,16 +103,10 @@ fn count(mapped: &Mapped) -> Counts {
             let from = at - BEFORE as u64;
             let code = Code::new(from, program.slice(from..(at + AFTER as u64).min(end)));
             let (claims, windows) = (Claims::new(), pool.within(&space));
-            let around = Surroundings {
-                claims: &claims,
-                windows: &windows,
-                text: Some(mapped),
-            };
+            let around = Surroundings { claims: &claims, windows: &windows, text: Some(mapped) };
             let ask = |proof| decide(&Site { at, code, proof }, &around);
             let mov = matches!(
-                ask(Proof::Trapped {
-                    rax: rax.take().unwrap_or(u64::MAX)
-                }),
+                ask(Proof::Trapped { rax: rax.take().unwrap_or(u64::MAX) }),
                 Decision::Mov(_)
             );
             let pun = matches!(ask(Proof::Learned(Rule::Pun)), Decision::Pun(_));

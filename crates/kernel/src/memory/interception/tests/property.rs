@@ -8,9 +8,7 @@ use iced_x86::{Decoder, DecoderOptions, Instruction, InstructionInfoFactory, Reg
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof, proptest};
 
 fn decoded(bytes: &[u8]) -> Vec<Instruction> {
-    Decoder::with_ip(64, bytes, BASE, DecoderOptions::NONE)
-        .into_iter()
-        .collect()
+    Decoder::with_ip(64, bytes, BASE, DecoderOptions::NONE).into_iter().collect()
 }
 
 /// Pieces of code, the usual neighbours of system calls among them.
@@ -33,9 +31,7 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
 
 /// A rax that the system call can see after `previous`: the likeliest to mislead.
 fn rax_before(previous: Option<Instruction>, before: &[u8]) -> u64 {
-    let looks_like = before
-        .last_chunk::<4>()
-        .map_or(0, |last| u32::from_le_bytes(*last));
+    let looks_like = before.last_chunk::<4>().map_or(0, |last| u32::from_le_bytes(*last));
     let mut info = InstructionInfoFactory::new();
     let touches_by_rax = previous.is_some_and(|instruction| {
         info.info(&instruction).used_memory().iter().any(|memory| {
@@ -43,11 +39,7 @@ fn rax_before(previous: Option<Instruction>, before: &[u8]) -> u64 {
                 || [memory.base(), memory.index()].contains(&Register::EAX)
         })
     });
-    if touches_by_rax {
-        0x7000_0000_0000
-    } else {
-        u64::from(looks_like)
-    }
+    if touches_by_rax { 0x7000_0000_0000 } else { u64::from(looks_like) }
 }
 
 proptest! {

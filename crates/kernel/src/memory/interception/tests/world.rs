@@ -11,11 +11,8 @@ use crate::memory::interception::trampoline::{FILL, Gate};
 use crate::memory::interception::{Origin, Process};
 use std::collections::BTreeMap;
 
-pub(super) const GATE: Gate = Gate {
-    entry: 0x3C00_1234_5678,
-    foreign: 0x3C00_1234_9999,
-    vcpus: 0x3C00_0000_0000,
-};
+pub(super) const GATE: Gate =
+    Gate { entry: 0x3C00_1234_5678, foreign: 0x3C00_1234_9999, vcpus: 0x3C00_0000_0000 };
 pub(super) const BASE: u64 = 0x2AAA_0000_0000;
 
 /// Text at an address, with the functions that it is known to have.
@@ -32,14 +29,7 @@ impl Program {
         let mut all = vec![0x90; 4096];
         all.extend_from_slice(bytes);
         all.extend_from_slice(&[0x90; 4096]);
-        (
-            Self {
-                base,
-                bytes: all,
-                starts: Vec::new(),
-            },
-            base + 4096,
-        )
+        (Self { base, bytes: all, starts: Vec::new() }, base + 4096)
     }
 
     fn end(&self) -> u64 {
@@ -72,12 +62,7 @@ impl Program {
         };
         assert_eq!(at / 64, (at + len - 1) / 64, "a store crosses a line");
         let place = self.slice_mut(at..at + len);
-        let value = if restore {
-            patch.restore_to(place)
-        } else {
-            patch.apply_to(place)
-        }
-        .unwrap();
+        let value = if restore { patch.restore_to(place) } else { patch.apply_to(place) }.unwrap();
         match value {
             Value::Two(bytes) => place.copy_from_slice(&bytes),
             Value::Eight(bytes) => place.copy_from_slice(&bytes),
@@ -87,11 +72,7 @@ impl Program {
 
 impl Text for Program {
     fn function_start(&self, address: u64) -> Option<u64> {
-        self.starts
-            .iter()
-            .copied()
-            .filter(|start| *start <= address)
-            .max()
+        self.starts.iter().copied().filter(|start| *start <= address).max()
     }
 
     fn read(&self, at: u64, buffer: &mut [u8]) -> usize {
@@ -118,10 +99,7 @@ impl Taken {
 impl Space for Taken {
     fn is_free(&self, page: u64) -> bool {
         (0x1_0000..0x3800_0000_0000).contains(&page)
-            && !self
-                .0
-                .iter()
-                .any(|taken| taken.start < page + 4096 && page < taken.end)
+            && !self.0.iter().any(|taken| taken.start < page + 4096 && page < taken.end)
     }
 
     fn find_free(&self, site: u64, range: Range<u64>) -> Option<u64> {
@@ -145,13 +123,7 @@ impl World {
     pub(super) fn new(program: Program) -> Self {
         let space = Taken::only(program.base..program.end());
         let original = program.clone();
-        Self {
-            program,
-            original,
-            space,
-            process: Process::new(GATE),
-            pages: BTreeMap::new(),
-        }
+        Self { program, original, space, process: Process::new(GATE), pages: BTreeMap::new() }
     }
 
     pub(super) fn around(bytes: &[u8]) -> (Self, u64) {
@@ -161,9 +133,7 @@ impl World {
 
     /// A trap at `site`: decides and writes.
     pub(super) fn trap(&mut self, site: u64, rax: u64) -> Decision {
-        let decision = self
-            .process
-            .consider(site, rax, Some(&self.original), &self.space);
+        let decision = self.process.consider(site, rax, Some(&self.original), &self.space);
         if let Decision::Mov(patch) | Decision::Pun(patch) = &decision {
             self.apply(patch, Origin::Trap);
         }
@@ -183,10 +153,7 @@ impl World {
         let bytes = self.pages.get_mut(&page).unwrap();
         let at = usize::try_from(trampoline.at - page).unwrap();
         let place = &mut bytes[at..at + trampoline.code.len()];
-        assert!(
-            place.iter().all(|byte| *byte == FILL),
-            "a trampoline is overwritten"
-        );
+        assert!(place.iter().all(|byte| *byte == FILL), "a trampoline is overwritten");
         place.copy_from_slice(&trampoline.code);
         self.program.write(patch, false);
         assert!(self.process.commit(patch, origin));
@@ -229,14 +196,7 @@ impl World {
         let site = patch.site;
         let (number, back, to) = self.follow(patch.at);
         assert_eq!((back, to), (site + 2, GATE.entry));
-        assert_eq!(
-            number,
-            if patch.rule == Rule::Mov {
-                rax
-            } else {
-                u64::MAX
-            }
-        );
+        assert_eq!(number, if patch.rule == Rule::Mov { rax } else { u64::MAX });
         let behind = site + 2..(site + 18).min(self.program.end());
         let mut now = self.program.slice(behind.clone()).to_vec();
         assert_eq!(now[..3], self.original.slice(behind.clone())[..3]);

@@ -10,7 +10,8 @@ use super::super::image;
 fn its_functions_give_what_c_gives() {
     let directory = std::env::temp_dir().join(format!("adyton-vdso-{}", std::process::id()));
     std::fs::create_dir_all(&directory).expect("a directory");
-    let [object, source, program] = ["vdso.so", "native.c", "native"].map(|name| directory.join(name));
+    let [object, source, program] =
+        ["vdso.so", "native.c", "native"].map(|name| directory.join(name));
     std::fs::write(&object, image()).expect("written");
     std::fs::write(&source, include_str!("native.c")).expect("written");
     let mut compiler = Command::new("cc");

@@ -134,7 +134,7 @@ pub unsafe fn start(boot: *const Boot) -> Start {
     let mut blob = alloc::vec![0_u8; usize::try_from(boot.blob_len).unwrap_or(0)];
     // SAFETY: outside the range and at most BLOB_MAX long; a copy of whatever the host left there.
     unsafe {
-        core::ptr::copy_nonoverlapping(boot.blob as *const u8, blob.as_mut_ptr(), blob.len())
+        core::ptr::copy_nonoverlapping(boot.blob as *const u8, blob.as_mut_ptr(), blob.len());
     };
     Start { boot, blob, config, layout }
 }

@@ -243,9 +243,9 @@ fn serialize() {
 /// Leaves the enclave on this vCPU's host stack.
 #[cfg(not(any(test, feature = "hosted")))]
 pub(crate) fn host_call(call: u64, arguments: [u64; 5]) -> i64 {
-    let [a, b, c, d, e] = arguments;
+    let [first, second, third, fourth, fifth] = arguments;
     // SAFETY: the routine switches to the host stack and back, and keeps callee-saved registers.
-    unsafe { adyton_host_call(call, a, b, c, d, e) }
+    unsafe { adyton_host_call(call, first, second, third, fourth, fifth) }
 }
 
 #[cfg(not(any(test, feature = "hosted")))]

@@ -26,7 +26,7 @@ def run(title: str, program: list[str], *, stat: Path | None = None) -> None:
     options = ["--stat", str(stat)] if stat else []
     shown = " ".join(Path(word).name if word.startswith(str(ROOT)) else word for word in program)
     console.print(f"\n[bold]{title}[/bold]\n[dim]$ adyton run {shown}[/dim]")
-    result = subprocess.run([*ADYTON, "run", *options, "--", *program], cwd=BUILD, check=False)
+    result = subprocess.run([*ADYTON, "run", *options, "--", *program], cwd=ROOT, check=False)
     if result.returncode:
         sys.exit(f"demo: that ended with {result.returncode}")
 

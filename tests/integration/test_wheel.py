@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.harness import ROOT, environment, tool
+from tests.harness import ROOT, environment
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,18 +76,12 @@ def test_works_without_rust(wheel: Path, tmp_path: Path) -> None:
 
 def test_image_is_reproducible(tmp_path: Path) -> None:
     """The image is bit-identical when built in two folders of different depth."""
+    folders = [tmp_path / "a", tmp_path / "another" / "much" / "deeper"]
+    copy_sources(ROOT, folders[0])
+    copy_sources(folders[0], folders[1])
+    env = {k: v for k, v in os.environ.items() if k != "CARGO_TARGET_DIR"}
     images = []
-    for folder in (tmp_path / "a", tmp_path / "another" / "much" / "deeper"):
-        folder.mkdir(parents=True)
-        for name in SOURCES:
-            source = ROOT / name
-            if source.is_dir():
-                shutil.copytree(
-                    source, folder / name, ignore=shutil.ignore_patterns("_bin", "__pycache__")
-                )
-            elif source.exists():
-                shutil.copy(source, folder / name)
-        env = {k: v for k, v in os.environ.items() if k != "CARGO_TARGET_DIR"}
+    for folder in folders:
         built = subprocess.run(
             [sys.executable, "tools/build_native.py", "--profile", "fast"],
             capture_output=True, text=True, cwd=folder, env=env,
@@ -98,5 +92,12 @@ def test_image_is_reproducible(tmp_path: Path) -> None:
     assert images[0] == images[1]
 
 
-def test_cargo_is_there() -> None:
-    tool("cargo")
+def copy_sources(source: Path, target: Path) -> None:
+    """Copy what a build reads to a new folder."""
+    target.mkdir(parents=True)
+    for name in SOURCES:
+        if (source / name).is_dir():
+            skipped = shutil.ignore_patterns("_bin", "__pycache__")
+            shutil.copytree(source / name, target / name, ignore=skipped)
+        elif (source / name).exists():
+            shutil.copy(source / name, target / name)

@@ -29,6 +29,12 @@ const X32: u64 = 0x4000_0000;
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "sysv64" fn adyton_exception(trap: *mut Trap, index: u64) {
     let block = vcpu::block_of(usize::try_from(index).unwrap_or(usize::MAX));
+    // SAFETY: blocks are mapped from the start; a plain word of it.
+    let ready = unsafe { (&raw const (*block).this).read_volatile() } == block as u64;
+    if !ready {
+        // A kick before the vCPU entered: there is nothing to interrupt.
+        return;
+    }
     let gs = read_gs_base();
     let foreign = gs != block as u64;
     if foreign {

@@ -55,6 +55,10 @@ fn main() -> ExitCode {
 
 fn start() -> Outcome<std::convert::Infallible> {
     let clock = vcpu::Calibration::begin();
+    let no_core = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // A core file would hold what the enclave keeps.
+    // SAFETY: lowers a limit of this process.
+    unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const no_core) };
     let inherited = signals::inherited();
     let plan = plan::Plan::read(plan_descriptor()?)?;
     signals::block_all();

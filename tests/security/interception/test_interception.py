@@ -1,4 +1,4 @@
-"""System calls of every shape do inside what they do on Linux, to the last register."""
+"""System calls of every shape do inside an enclave what they do on Linux, and leave the same registers and text."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+
 from tests.harness import Case, Machine, cases, compile_c, environment
 
 FOLDER = Path(__file__).parent

@@ -1,3 +1,4 @@
+// differs: user extended attributes are not kept
 /* Extended attributes by path, by link, by descriptor: set, get, list, remove, sizes, errors. */
 #include "observe.h"
 #include <sys/xattr.h>

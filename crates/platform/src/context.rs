@@ -51,6 +51,11 @@ pub(crate) const REASON_FAULT: u64 = 2;
 pub(crate) const REASON_INTERRUPTED: u64 = 3;
 pub(crate) const REASON_DOOR: u64 = 4;
 
+/// Bits of an address in the user's half.
+const USER_BITS: u32 = 47;
+/// Vector of the exception for addresses that are none.
+const GENERAL_PROTECTION: u32 = 13;
+
 /// No vCPU holds the extended state.
 const NOWHERE: u32 = u32::MAX;
 
@@ -95,6 +100,10 @@ impl UserContext {
     /// Runs user code until it comes back.
     #[cfg(not(any(test, feature = "hosted")))]
     pub fn run(&mut self) -> Exit {
+        if self.registers.rip >> USER_BITS != 0 {
+            // The jump out would fault in the LibOS; on Linux the return to it faults in the program.
+            return Exit::Fault(Fault { vector: GENERAL_PROTECTION, error: 0, address: 0 });
+        }
         let block = vcpu::block();
         let this: *mut Self = self;
         if block.live.load(Ordering::Relaxed) != this || self.held_by != block.index {
@@ -384,6 +393,10 @@ core::arch::global_asm!(
     "    mov gs:[{libos_sp}], rsp",
     "    mov gs:[{context}], rdi",
     "adyton_leaving:",
+    // A kick that came earlier in the LibOS left a note; one that comes from here on is sent to
+    // abort_exit. So none is lost, and nobody runs user code who should look at something first.
+    "    cmp dword ptr gs:[{attention}], 0",
+    "    jne adyton_abort_exit",
     "    mov rax, [rdi + 0x80]",
     "    mov gs:[{user_rip}], rax",
     "    movaps xmm0, [rdi + {xmm} + 0x00]",
@@ -521,6 +534,7 @@ core::arch::global_asm!(
     user_rip = const vcpu::USER_RIP,
     user_sp = const vcpu::USER_SP,
     state = const vcpu::STATE,
+    attention = const vcpu::ATTENTION,
     reason = const vcpu::REASON,
     xmm = const XMM,
     gs = const GS,

@@ -64,6 +64,7 @@ pub(crate) const HOST_ENTRY: usize = offset_of!(Block, host_entry);
 pub(crate) const REASON: usize = offset_of!(Block, reason);
 pub(crate) const INDEX: usize = offset_of!(Block, index);
 pub(crate) const STATE: usize = offset_of!(Block, state);
+pub(crate) const ATTENTION: usize = offset_of!(Block, attention);
 pub(crate) const ENTERED: usize = offset_of!(Block, entered);
 
 static BASE: AtomicU64 = AtomicU64::new(0);

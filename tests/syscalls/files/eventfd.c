@@ -1,3 +1,4 @@
+// differs: pread is EAGAIN, not ESPIPE; a read into a bad buffer keeps the count
 // build: static musl
 /* eventfd: counter, semaphore mode, limits, blocking. */
 #include "observe.h"

@@ -240,10 +240,10 @@ pub fn name(bytes: &[u8]) -> Result<&[u8]> {
     Ok(bytes.split(|byte| *byte == 0).next().unwrap_or_default())
 }
 
-/// Reads a whole file as the loader would; for fuzzers. Returns normally whatever `data` is.
+/// Reads a whole file as the loader would; for fuzzers.
 ///
 /// # Panics
-/// Where the reader breaks a promise, which is what a fuzzer looks for.
+/// When a plan says what no plan may; whatever `data` is, that is a mistake here.
 pub fn fuzz(data: &[u8]) {
     for role in [Role::Program, Role::Interpreter] {
         let Ok(head) = Head::read(data, role) else { continue };

@@ -10,13 +10,15 @@
 //!
 //! Source: setitimer(2), `timer_create(2)`, `timer_getoverrun(2)`.
 
+mod alarm;
+mod watch;
+
 use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use abi::Errno;
 use abi::errno::Result;
-use executor::timer::NEVER;
 use executor::wait_queue::WaitQueue;
 use platform::clock;
 use platform::sync::Mutex;
@@ -26,10 +28,10 @@ use crate::process::limits::Resource;
 use crate::process::{Process, Thread};
 use crate::signal::info::Info;
 use crate::signal::number::Signal;
-use crate::signal::send;
 
-/// The shortest sleep of the task that watches timers on processor time, ns.
-const LOOK_AGAIN: u64 = 1_000_000;
+use alarm::Alarm;
+pub use alarm::Setting;
+
 /// `DELAYTIMER_MAX`: overruns are counted up to here.
 const OVERRUN_MAX: u64 = 0x7fff_ffff;
 
@@ -66,60 +68,6 @@ pub enum Notify {
     Process(Signal),
     /// One thread.
     Thread(Signal, Weak<Thread>),
-}
-
-/// What a timer is set to, in ns.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Setting {
-    /// Until it expires; 0 disarmed.
-    pub value: u64,
-    /// From then on, each time; 0 once.
-    pub interval: u64,
-}
-
-/// A clock's time at which a timer expires, and how it goes on.
-#[derive(Clone, Copy, Debug, Default)]
-struct Alarm {
-    /// `None`: not armed.
-    deadline: Option<u64>,
-    interval: u64,
-    /// Expired with an interval; armed anew when the signal is delivered.
-    undelivered: Option<u64>,
-}
-
-impl Alarm {
-    fn set(&mut self, deadline: Option<u64>, interval: u64) {
-        *self = Self { deadline, interval, undelivered: None };
-    }
-
-    /// What gettime(2) tells at `now`.
-    fn setting(&self, now: u64) -> Setting {
-        let value = match (self.deadline, self.undelivered) {
-            (Some(deadline), _) => deadline.saturating_sub(now).max(1),
-            // It goes on at a multiple of the interval.
-            (None, Some(since)) => self.interval - now.saturating_sub(since) % self.interval.max(1),
-            (None, None) => 0,
-        };
-        Setting { value, interval: self.interval }
-    }
-
-    /// Whether it has expired at `now`; it is disarmed then.
-    fn expire(&mut self, now: u64) -> bool {
-        let Some(deadline) = self.deadline.filter(|deadline| *deadline <= now) else {
-            return false;
-        };
-        self.deadline = None;
-        self.undelivered = (self.interval != 0).then_some(deadline);
-        true
-    }
-
-    /// Arms it anew at `now`, when its signal is delivered; gives how often it expired since.
-    fn delivered(&mut self, now: u64) -> u64 {
-        let Some(since) = self.undelivered.take() else { return 0 };
-        let missed = now.saturating_sub(since) / self.interval.max(1);
-        self.deadline = Some(since.saturating_add((missed + 1).saturating_mul(self.interval)));
-        missed
-    }
 }
 
 struct Posix {
@@ -319,7 +267,7 @@ impl Timers {
         if start {
             let inner = Arc::clone(&self.inner);
             let process = Arc::downgrade(process);
-            kernel.executor.spawn(watch(kernel, inner, process));
+            kernel.executor.spawn(watch::watch(kernel, inner, process));
         } else {
             self.inner.changed.wake_all();
         }
@@ -417,143 +365,4 @@ fn forget_signal(process: &Process, notify: &Notify, id: i32) {
 /// The soft limit on processor time in seconds, if there is one.
 fn limit_of_cpu(process: &Process) -> Option<u64> {
     Some(process.limits.soft(Resource::Cpu)).filter(|seconds| *seconds < u64::MAX)
-}
-
-/// The task of a process's timers.
-async fn watch(kernel: &'static Kernel, inner: Arc<Inner>, process: Weak<Process>) {
-    loop {
-        let listener = inner.changed.listen();
-        let Some(process) = process.upgrade() else { return };
-        let ended = process.ending.load(Ordering::Relaxed) || inner.closed.load(Ordering::SeqCst);
-        let next = if ended { None } else { fire(kernel, &inner, &process) };
-        if next.is_none() {
-            let mut state = inner.state.lock();
-            // Something may have been set since `fire` looked.
-            if ended || (!state.is_armed() && limit_of_cpu(&process).is_none()) {
-                state.watched = false;
-                return;
-            }
-        }
-        drop(process);
-        let _ = kernel.executor.timeout(next, listener).await;
-    }
-}
-
-/// Sends what is due; gives the monotonic time at which to look again.
-fn fire(kernel: &'static Kernel, inner: &Inner, process: &Arc<Process>) -> Option<u64> {
-    let now = clock::now();
-    let cpu = process.cpu_time();
-    // With all vCPUs at work for the process, its time passes that much faster than the clock's.
-    let lanes = kernel.executor.vcpus() as u64;
-    let look_at = |deadline: u64, used: u64, lanes: u64| {
-        now.saturating_add((deadline.saturating_sub(used) / lanes).max(LOOK_AGAIN))
-    };
-    let mut next = NEVER;
-    let mut due: alloc::vec::Vec<(Notify, Info)> = alloc::vec::Vec::new();
-    let mut state = inner.state.lock();
-    for which in [Which::Real, Which::Virtual, Which::Profile] {
-        let time = if which == Which::Real { now } else { cpu };
-        let alarm = &mut state.intervals[which as usize];
-        if alarm.expire(time) {
-            due.push((Notify::Process(which.signal()), Info::kernel(which.signal())));
-        }
-        match alarm.deadline {
-            Some(deadline) if which == Which::Real => next = next.min(deadline),
-            Some(deadline) => next = next.min(look_at(deadline, cpu, lanes)),
-            None => {}
-        }
-    }
-    for (id, timer) in &mut state.posix {
-        let time = now_of(process, &timer.clock);
-        let signal = match &timer.notify {
-            Notify::Nobody => continue,
-            Notify::Process(signal) | Notify::Thread(signal, _) => *signal,
-        };
-        if timer.alarm.expire(time) {
-            timer.sent = true;
-            due.push((timer.notify.clone(), Info::timer(signal, *id, 0, timer.value)));
-        }
-        match (timer.alarm.deadline, &timer.clock) {
-            (Some(deadline), Clock::Monotonic | Clock::Realtime) => {
-                next = next.min(now.saturating_add(deadline.saturating_sub(time)));
-            }
-            (Some(deadline), Clock::Process) => next = next.min(look_at(deadline, time, lanes)),
-            (Some(deadline), Clock::Thread(_)) => next = next.min(look_at(deadline, time, 1)),
-            (None, _) => {}
-        }
-    }
-    if let Some(limit) = limit_of_cpu(process) {
-        let at = watch_limit(&mut state, process, cpu, limit, &mut due);
-        next = next.min(look_at(at, cpu, lanes));
-    }
-    drop(state);
-    for (notify, info) in due {
-        tell(kernel, process, &notify, info);
-    }
-    (next != NEVER).then_some(next)
-}
-
-/// `RLIMIT_CPU`: SIGXCPU at the soft limit and each second after, SIGKILL at the hard one. Gives
-/// the processor time of the next step, ns.
-fn watch_limit(
-    state: &mut State,
-    process: &Process,
-    cpu: u64,
-    soft: u64,
-    due: &mut alloc::vec::Vec<(Notify, Info)>,
-) -> u64 {
-    let seconds = cpu / clock::SECOND;
-    let hard = process.limits.get(Resource::Cpu).hard;
-    if seconds >= hard {
-        due.push((Notify::Process(Signal::KILL), Info::kernel(Signal::KILL)));
-    } else if seconds >= soft.max(state.next_xcpu) {
-        state.next_xcpu = seconds + 1;
-        due.push((Notify::Process(Signal::XCPU), Info::kernel(Signal::XCPU)));
-    }
-    soft.max(state.next_xcpu).min(hard).saturating_mul(clock::SECOND)
-}
-
-fn tell(kernel: &'static Kernel, process: &Arc<Process>, notify: &Notify, info: Info) {
-    match notify {
-        Notify::Nobody => {}
-        Notify::Process(_) => {
-            let _ = send::send_to_process(kernel, process, info);
-        }
-        Notify::Thread(_, thread) => {
-            // A thread that is gone takes its timer's signals with it, as in Linux.
-            if let Some(thread) = thread.upgrade() {
-                let _ = send::send_to_thread(kernel, &thread, info);
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Alarm, Setting};
-
-    #[test]
-    fn an_interval_goes_on_at_delivery_and_counts_what_was_missed() {
-        let mut alarm = Alarm::default();
-        assert_eq!(alarm.setting(5), Setting::default());
-        alarm.set(Some(100), 10);
-        assert_eq!(alarm.setting(40), Setting { value: 60, interval: 10 });
-        assert!(!alarm.expire(99));
-        assert!(alarm.expire(103));
-        assert!(!alarm.expire(200));
-        assert_eq!(alarm.setting(125), Setting { value: 5, interval: 10 });
-        assert_eq!(alarm.delivered(125), 2);
-        assert_eq!(alarm.setting(125), Setting { value: 5, interval: 10 });
-        assert_eq!(alarm.delivered(126), 0);
-    }
-
-    #[test]
-    fn one_shot_ends() {
-        let mut alarm = Alarm::default();
-        alarm.set(Some(100), 0);
-        assert!(alarm.expire(100));
-        assert_eq!(alarm.setting(100), Setting::default());
-        assert_eq!(alarm.delivered(500), 0);
-        assert!(alarm.deadline.is_none());
-    }
 }

@@ -48,12 +48,7 @@ impl Elf {
         if !self.head.loadable {
             return Err(Errno::EINVAL.because("neither an executable nor a shared object"));
         }
-        let mut plan = Plan {
-            segments: Vec::new(),
-            span: Range { start: u64::MAX, end: 0 },
-            align: PAGE,
-            end: 0,
-        };
+        let mut plan = Plan { segments: Vec::new(), span: 0..0, align: PAGE, end: 0 };
         for header in self.headers.iter().filter(|header| header.kind == kind::LOAD) {
             let segment = Segment::read(header, limit)?;
             let start = page_down(segment.address);
@@ -61,7 +56,8 @@ impl Elf {
             if end > limit {
                 return Err(Errno::ENOMEM.because("a segment ends beyond the user region"));
             }
-            plan.span = plan.span.start.min(start)..plan.span.end.max(end);
+            let first = if plan.segments.is_empty() { start } else { plan.span.start.min(start) };
+            plan.span = first..plan.span.end.max(end);
             plan.end = plan.end.max(segment.address + segment.size);
             // What the region can't give is not asked for.
             let sensible = header.align.is_power_of_two() && header.align <= limit / 16;

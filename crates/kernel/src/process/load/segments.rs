@@ -15,6 +15,8 @@ use crate::memory::populate::Refusal;
 use crate::memory::{Access, Prot, Space};
 use crate::process::elf::Plan;
 
+/// Segments of up to so many bytes are brought in whole: cheaper than the faults that would follow.
+const EAGER: u64 = 256 << 10;
 /// Zeros for the rest of a page.
 static ZEROS: [u8; 4096] = [0; 4096];
 
@@ -47,6 +49,10 @@ pub(super) async fn map(
         let (contents, zeros) = (segment.file_range(), segment.zero_range());
         if !contents.is_empty() {
             let (start, len) = moved(&contents, bias);
+            if len <= EAGER {
+                // What can't be read now is a fault's matter, if it is used at all.
+                let _ = file.pages.fill(segment.file_offset(), len).await;
+            }
             let request = Request::private_file(
                 start,
                 len,

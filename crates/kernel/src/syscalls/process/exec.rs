@@ -50,7 +50,7 @@ const SEGMENTATION_FAULT: u8 = 11;
 /// A file to be run.
 struct Target {
     file: Executable,
-    /// The path that a script's interpreter is given, and that AT_EXECFN shows.
+    /// The path that a script's interpreter is given, and that `AT_EXECFN` shows.
     name: Vec<u8>,
     /// The thread's name, when it is not that path's last component.
     thread_name: Option<[u8; 16]>,

@@ -29,9 +29,10 @@ const X32: u64 = 0x4000_0000;
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "sysv64" fn adyton_exception(trap: *mut Trap, index: u64) {
     let block = vcpu::block_of(usize::try_from(index).unwrap_or(usize::MAX));
-    // SAFETY: blocks are mapped from the start; a plain word of it.
-    let ready = unsafe { (&raw const (*block).this).read_volatile() } == block as u64;
-    if !ready {
+    let first_word = block.cast::<u64>();
+    // SAFETY: blocks are mapped from the start; the first word is the block's own address.
+    let this = unsafe { first_word.read_volatile() };
+    if this != block as u64 {
         // A kick before the vCPU entered: there is nothing to interrupt.
         return;
     }

@@ -20,6 +20,7 @@ static HEAP: platform::heap::Heap = platform::heap::Heap::new();
 /// Called by the entry only: once for each vCPU, index 0 first and alone.
 #[unsafe(no_mangle)]
 unsafe extern "sysv64" fn adyton_main(boot: *const Boot, index: u64) -> ! {
+    platform::boot::admit(index);
     if index == 0 {
         // SAFETY: the first vCPU, before anything else ran.
         let start = unsafe { platform::boot::start(boot) };

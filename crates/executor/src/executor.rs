@@ -9,7 +9,7 @@ use crate::counters::{Counters, Tally};
 use crate::idle::Idler;
 use crate::machine::Machine;
 use crate::queue::RunQueue;
-use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering, barrier};
 use crate::task::{Runnable, Task};
 use crate::tick::Tick;
 use crate::timer::{NEVER, Shard};
@@ -219,7 +219,7 @@ impl Executor {
         let waiting = vcpu.queue.push(runnable);
         // Pairs with the fence between a vCPU's announcement of its sleep and its last look, and with
         // that of the tick's switching off.
-        fence(Ordering::SeqCst);
+        barrier();
         let asleep = self.asleep.load(Ordering::Relaxed);
         if asleep >> target & 1 == 1 {
             self.wake_one(1 << target, None);

@@ -2,22 +2,27 @@
 
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{
-    AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+    AtomicBool, AtomicU8 as Byte, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
 };
 
 #[cfg(not(loom))]
 pub(crate) use core::sync::atomic::{
-    AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+    AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
 };
 
 #[cfg(not(loom))]
-pub(crate) use platform::sync::Mutex;
+pub(crate) use platform::sync::{Byte, Mutex, barrier};
 
 #[cfg(loom)]
-pub(crate) use modelled::Mutex;
+pub(crate) use modelled::{Mutex, barrier};
 
 #[cfg(loom)]
 mod modelled {
+    /// The platform's fence between vCPUs.
+    pub(crate) fn barrier() {
+        loom::sync::atomic::fence(loom::sync::atomic::Ordering::SeqCst);
+    }
+
     /// Loom's mutex with the platform's signatures.
     pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
 

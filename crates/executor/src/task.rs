@@ -13,7 +13,7 @@ use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 
 use crate::executor::Executor;
-use crate::sync::{AtomicU8, AtomicU32, AtomicU64, Mutex, Ordering};
+use crate::sync::{AtomicU32, AtomicU64, Byte, Mutex, Ordering};
 
 /// Waits to be woken; its future is parked.
 const IDLE: u8 = 0;
@@ -28,7 +28,7 @@ const DONE: u8 = 4;
 ///
 /// It keeps itself alive until it ends: a task that is never woken again is never freed.
 pub struct Task {
-    state: AtomicU8,
+    state: Byte,
     /// The vCPU where it ran last, or shall run first.
     home: AtomicU32,
     /// The vCPUs that may run it, as a mask.
@@ -57,7 +57,7 @@ impl Task {
         future: Pin<Box<dyn Future<Output = ()> + Send>>,
     ) -> Runnable {
         let task = Arc::new(Self {
-            state: AtomicU8::new(NOTIFIED),
+            state: Byte::new(NOTIFIED),
             home: AtomicU32::new(home),
             allowed: AtomicU64::new(u64::MAX),
             parked: Mutex::new(None),

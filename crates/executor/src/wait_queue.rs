@@ -21,7 +21,7 @@ use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 
-use crate::sync::{AtomicBool, AtomicUsize, Mutex, Ordering, fence};
+use crate::sync::{AtomicBool, AtomicUsize, Mutex, Ordering, barrier};
 
 /// So many are woken per hold of the lock.
 const BATCH: usize = 16;
@@ -97,7 +97,7 @@ impl WaitQueue {
             entry
         };
         // The caller's second look at its condition must not come before the registration.
-        fence(Ordering::SeqCst);
+        barrier();
         Listener { queue: self, entry: Some(entry) }
     }
 
@@ -121,7 +121,7 @@ impl WaitQueue {
             entries.subscribe(Arc::clone(&subscribed));
             self.publish(&entries);
         }
-        fence(Ordering::SeqCst);
+        barrier();
         Subscription(subscribed)
     }
 
@@ -130,7 +130,7 @@ impl WaitQueue {
     /// What the caller changed before is seen by the second look of whoever it does not see here.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        fence(Ordering::SeqCst);
+        barrier();
         self.waiting.load(Ordering::Relaxed) == 0
     }
 

@@ -11,6 +11,7 @@ use abi::errno::{Error, Result};
 use platform::arena::Extent;
 use platform::context::UserContext;
 use platform::user::{self, Short, Sink, Source, UserRange};
+use vfs::object::OpenFile;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::Kernel;
@@ -32,6 +33,8 @@ pub struct Context<'a> {
     pub thread: &'a Arc<Thread>,
     /// The caller's registers; only calls whose subject they are touch them.
     pub registers: &'a mut UserContext,
+    /// The open file of a call that could not finish at once, for when it waits.
+    pub found: Option<Arc<OpenFile>>,
 }
 
 /// A wait that a signal ended.
@@ -143,13 +146,26 @@ impl Context<'_> {
     }
 
     /// A sink over user buffers, filled in order.
-    pub fn sink(&self, ranges: &[UserRange]) -> UserBuffers {
-        UserBuffers::new(Arc::clone(self.memory()), ranges)
+    pub fn sink(&self, ranges: &[UserRange]) -> UserBuffers<'_> {
+        UserBuffers::new(self.memory(), ranges)
+    }
+
+    /// One buffer, as a sink or as a source.
+    #[inline]
+    pub fn buffer(&self, range: UserRange) -> UserBuffers<'_> {
+        UserBuffers {
+            space: self.memory(),
+            ranges: smallvec::SmallVec::from_buf([range]),
+            index: 0,
+            offset: 0,
+            left: range.len,
+            faulted: false,
+        }
     }
 
     /// A source over user buffers, emptied in order.
-    pub fn source(&self, ranges: &[UserRange]) -> UserBuffers {
-        UserBuffers::new(Arc::clone(self.memory()), ranges)
+    pub fn source(&self, ranges: &[UserRange]) -> UserBuffers<'_> {
+        UserBuffers::new(self.memory(), ranges)
     }
 
     /// Reads an `iovec` array.
@@ -229,8 +245,8 @@ pub(crate) fn resolve(space: &Arc<Space>, short: Short) -> Result<()> {
 }
 
 /// User buffers, used from the first byte to the last, as a sink or as a source.
-pub struct UserBuffers {
-    space: Arc<Space>,
+pub struct UserBuffers<'a> {
+    space: &'a Arc<Space>,
     ranges: smallvec::SmallVec<[UserRange; 1]>,
     index: usize,
     offset: usize,
@@ -246,10 +262,11 @@ pub struct Mark {
     left: usize,
 }
 
-impl UserBuffers {
-    fn new(space: Arc<Space>, ranges: &[UserRange]) -> Self {
+impl<'a> UserBuffers<'a> {
+    fn new(space: &'a Arc<Space>, ranges: &[UserRange]) -> Self {
         let left = ranges.iter().map(|range| range.len).sum();
-        Self { space, ranges: ranges.into(), index: 0, offset: 0, left, faulted: false }
+        let ranges = smallvec::SmallVec::from_slice(ranges);
+        Self { space, ranges, index: 0, offset: 0, left, faulted: false }
     }
 
     /// Whether an address could not be accessed: EFAULT when nothing was transferred.
@@ -287,7 +304,7 @@ impl UserBuffers {
             let moved = match copy(range.start + self.offset as u64, done, part) {
                 Ok(()) => part,
                 Err(short) => {
-                    self.faulted = resolve(&self.space, short).is_err();
+                    self.faulted = resolve(self.space, short).is_err();
                     short.done
                 }
             };
@@ -299,7 +316,7 @@ impl UserBuffers {
     }
 }
 
-impl Sink for UserBuffers {
+impl Sink for UserBuffers<'_> {
     fn room(&self) -> usize {
         self.left
     }
@@ -321,7 +338,7 @@ impl Sink for UserBuffers {
     }
 }
 
-impl Source for UserBuffers {
+impl Source for UserBuffers<'_> {
     fn left(&self) -> usize {
         self.left
     }

@@ -333,6 +333,8 @@ impl Machine for Vcpus {
     }
 
     fn event(&self, vcpu: usize) -> u32 {
+        // Asked for by a vCPU that finds no work: its time is nobody's.
+        platform::vcpu::set_slice_end(None);
         mailbox::event(vcpu)
     }
 
@@ -353,6 +355,7 @@ impl Machine for Vcpus {
     }
 
     fn relax(&self) {
+        platform::vcpu::set_slice_end(None);
         core::hint::spin_loop();
     }
 }

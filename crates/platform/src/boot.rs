@@ -159,6 +159,16 @@ fn start_clock(boot: &Boot) {
     random::init(ask(HostCall::Random, 8).unwrap_or(0) ^ clock::ticks());
 }
 
+/// Refuses a vCPU that was not announced; before it does anything else, and without a lock.
+///
+/// What one vCPU may leave out when it is alone stands on that.
+#[cfg(not(any(test, feature = "hosted")))]
+pub fn admit(index: u64) {
+    if index >= vcpu::count() as u64 {
+        halt();
+    }
+}
+
 /// Lets the other vCPUs enter.
 pub fn release_vcpus() {
     if vcpu::count() > 1 {

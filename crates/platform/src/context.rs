@@ -16,7 +16,7 @@ use core::task::Poll;
 use abi::trap::Registers;
 
 use crate::cpu;
-use crate::extended::Extended;
+use crate::extended::{Extended, Held};
 use crate::vcpu;
 
 /// Why user code was left.
@@ -107,11 +107,12 @@ impl UserContext {
         let block = vcpu::block();
         let this: *mut Self = self;
         if block.live.load(Ordering::Relaxed) != this || self.held_by != block.index {
-            self.load();
+            self.load(block.held.get());
             block.live.store(this, Ordering::Relaxed);
             self.held_by = block.index;
         }
         self.registers.rflags = self.registers.rflags & USER_FLAGS | FIXED_FLAGS;
+        block.held.set(Held::UNKNOWN);
         vcpu::enter_user_state();
         let reason: u64;
         // Neither a call nor a return: the processor's stack of predicted returns stays the program's,
@@ -158,7 +159,7 @@ impl UserContext {
         let this: *mut Self = self;
         if block.live.load(Ordering::Relaxed) == this && self.held_by == block.index {
             self.fs_base = read_fs_base();
-            self.extended.save();
+            block.held.set(self.extended.save());
         }
     }
 
@@ -177,11 +178,9 @@ impl UserContext {
     }
 
     #[cfg(not(any(test, feature = "hosted")))]
-    fn load(&mut self) {
-        if read_fs_base() != self.fs_base {
-            write_fs_base(self.fs_base);
-        }
-        self.extended.restore();
+    fn load(&mut self, held: Held) {
+        write_fs_base(self.fs_base);
+        self.extended.restore(held);
     }
 
     /// A copy for a new thread.

@@ -33,6 +33,14 @@ pub fn features() -> Features {
     FEATURES.get().copied().unwrap_or_else(|| init(false))
 }
 
+/// The state components enabled in XCR0, and whether XGETBV tells which are in use.
+pub(crate) fn state_components() -> (u64, bool) {
+    match FEATURES.get() {
+        Some(features) => (features.xcr0, features.xinuse),
+        None => (0, false),
+    }
+}
+
 /// Probes the processor; `no_avx512` does without it.
 pub fn init(no_avx512: bool) -> Features {
     let found = probe(no_avx512);

@@ -36,6 +36,29 @@ pub(crate) struct Extended {
     mxcsr: u32,
 }
 
+/// What is known of the processor's extended state: how it was when it was last saved there.
+///
+/// XGETBV costs some 10 ns, and the LibOS changes nothing that this tells of.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub(crate) struct Held {
+    /// Components in use, bits as in XCR0; bit 63: known.
+    components: u64,
+    mxcsr: u32,
+}
+
+const KNOWN: u64 = 1 << 63;
+
+impl Held {
+    /// Nothing is known.
+    pub(crate) const UNKNOWN: Self = Self { components: 0, mxcsr: 0 };
+
+    #[cfg(not(any(test, feature = "hosted")))]
+    fn is_known(self) -> bool {
+        self.components & KNOWN != 0
+    }
+}
+
 impl Extended {
     /// State as exec gives it.
     pub(crate) fn new() -> Self {
@@ -49,9 +72,8 @@ impl Extended {
 
     /// Stores what the processor holds and has in use.
     #[cfg(not(any(test, feature = "hosted")))]
-    pub(crate) fn save(&mut self) {
-        let features = cpu::features();
-        let in_use = components_in_use(&features);
+    pub(crate) fn save(&mut self) -> Held {
+        let in_use = components_in_use();
         self.in_use = in_use;
         // SAFETY: STMXCSR to a field of ours.
         unsafe {
@@ -80,13 +102,14 @@ impl Extended {
                     options(nostack, preserves_flags));
             }
         }
+        Held { components: in_use | KNOWN, mxcsr: self.mxcsr }
     }
 
-    /// Loads the state into the processor, and initialises what it lacks.
+    /// Loads the state into the processor, which holds `held`, and initialises what it lacks.
     #[cfg(not(any(test, feature = "hosted")))]
-    pub(crate) fn restore(&self) {
-        let features = cpu::features();
-        let stale = components_in_use(&features) & !self.in_use;
+    pub(crate) fn restore(&self, held: Held) {
+        let present = if held.is_known() { held.components & !KNOWN } else { components_in_use() };
+        let stale = present & !self.in_use;
         if stale & (AVX | ZMM_HI256) != 0 {
             // SAFETY: AVX is enabled, as a component of it is in use.
             unsafe { core::arch::asm!("vzeroupper", options(nomem, nostack, preserves_flags)) };
@@ -124,6 +147,9 @@ impl Extended {
             // SAFETY: FNINIT touches x87 state only.
             unsafe { core::arch::asm!("fninit", options(nomem, nostack, preserves_flags)) };
         }
+        if held.is_known() && held.mxcsr == self.mxcsr && self.in_use & X87 == 0 {
+            return;
+        }
         // SAFETY: the reserved bits are clear, checked wherever the field is set.
         unsafe {
             core::arch::asm!("ldmxcsr [{}]", in(reg) &raw const self.mxcsr,
@@ -133,9 +159,10 @@ impl Extended {
 }
 
 #[cfg(not(any(test, feature = "hosted")))]
-fn components_in_use(features: &Features) -> u64 {
-    let enabled = features.xcr0 & (X87 | AVX | OPMASK | ZMM_HI256 | HI16_ZMM);
-    if !features.xinuse {
+fn components_in_use() -> u64 {
+    let (xcr0, xinuse) = cpu::state_components();
+    let enabled = xcr0 & (X87 | AVX | OPMASK | ZMM_HI256 | HI16_ZMM);
+    if !xinuse {
         return enabled | X87;
     }
     let (low, high): (u32, u32);

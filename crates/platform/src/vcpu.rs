@@ -4,12 +4,14 @@
 //! fills the rest of its stride and grows down from the end. Only the vCPU itself writes its block,
 //! but for the atomic words.
 
+use core::cell::Cell;
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 use abi::layout::{Layout, VCPU_STRIDE, VCPUS_MAX};
 
 use crate::context::UserContext;
+use crate::extended::Held;
 
 /// The vCPU runs the LibOS.
 pub(crate) const IN_LIBOS: u32 = 0;
@@ -52,6 +54,10 @@ pub(crate) struct Block {
     pub(crate) attention: AtomicU32,
     /// Set once the vCPU entered.
     pub(crate) entered: u32,
+    /// What the extended state in the processor is, as long as nobody ran since it was saved.
+    pub(crate) held: Cell<Held>,
+    /// When the last thread stopped running here, if nothing but a switch came since; else 0.
+    pub(crate) slice_end: Cell<u64>,
 }
 
 pub(crate) const THIS: usize = offset_of!(Block, this);
@@ -76,6 +82,7 @@ static HOLD: AtomicU32 = AtomicU32::new(0);
 pub(crate) fn init(layout: Layout, count: u32) {
     BASE.store(layout.vcpus(), Ordering::Relaxed);
     COUNT.store(count.clamp(1, VCPUS_MAX), Ordering::Release);
+    crate::sync::set_alone(count <= 1);
 }
 
 /// Start of the vCPU blocks, a multiple of 4 GiB.
@@ -105,6 +112,30 @@ pub fn current() -> usize {
 #[cfg(any(test, feature = "hosted"))]
 pub fn current() -> usize {
     0
+}
+
+/// When the last thread stopped running on this vCPU, if the vCPU was not idle since.
+///
+/// Where one thread follows the other, the end of one's time is the beginning of the other's, and the
+/// clock is read once.
+#[cfg(not(any(test, feature = "hosted")))]
+#[inline]
+pub fn slice_end() -> Option<u64> {
+    Some(block().slice_end.get()).filter(|end| *end != 0)
+}
+
+/// There is no block here to keep it in.
+#[cfg(any(test, feature = "hosted"))]
+pub fn slice_end() -> Option<u64> {
+    None
+}
+
+/// Notes when a thread stopped running on this vCPU; `None` when the vCPU is idle.
+#[inline]
+pub fn set_slice_end(end: Option<u64>) {
+    if cfg!(not(any(test, feature = "hosted"))) {
+        block().slice_end.set(end.unwrap_or(0));
+    }
 }
 
 /// The block of the vCPU that runs this.

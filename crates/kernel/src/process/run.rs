@@ -50,20 +50,25 @@ impl<F: Future<Output = ()>> Future for Accounted<F> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<()> {
-        let started = clock::now();
+        // The switch to a thread counts as its time, as in Linux.
+        let started = vcpu::slice_end().unwrap_or_else(clock::now);
         self.thread.slice_started.store(started, Ordering::Relaxed);
         procfs::enter(self.thread.tid);
         let result = self.life.as_mut().poll(cx);
-        let spent = clock::now().saturating_sub(started);
+        let ended = clock::now();
+        vcpu::set_slice_end(Some(ended));
+        let spent = ended.saturating_sub(started);
         self.thread.slice_started.store(0, Ordering::Relaxed);
-        self.thread.cpu_time.fetch_add(spent, Ordering::Relaxed);
+        // Nobody else writes it, so it needs no locked instruction.
+        let before = self.thread.cpu_time.load(Ordering::Relaxed);
+        self.thread.cpu_time.store(before + spent, Ordering::Relaxed);
         result
     }
 }
 
 async fn live(kernel: &'static Kernel, thread: Arc<Thread>, registers: &'static mut UserContext) {
     let process = Arc::clone(&thread.process);
-    let mut cx = Context { kernel, process: &process, thread: &thread, registers };
+    let mut cx = Context { kernel, process: &process, thread: &thread, registers, found: None };
     let mut interrupted = None;
     loop {
         // A mask that was set for one call only may outlast the signal that ended the call.

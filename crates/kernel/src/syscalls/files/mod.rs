@@ -74,11 +74,11 @@ pub(crate) async fn waiting(
     number: usize,
     args: &Arguments,
 ) -> Option<Result<u64>> {
+    if transfer::is_transfer(number) {
+        return transfer::waiting(cx, number, args).await;
+    }
     let cx = &*cx;
     if let Some(result) = by_name(cx, number, args).await {
-        return Some(result);
-    }
-    if let Some(result) = transfer::waiting(cx, number, args).await {
         return Some(result);
     }
     Some(match number {

@@ -53,46 +53,146 @@ enum Partial {
 /// Writes up to this length to a stream are all or nothing (`PIPE_BUF`).
 const ATOMIC: usize = 4096;
 
-/// One call under way.
-struct Transfer {
-    file: Arc<OpenFile>,
+/// What a call asks for, as its arguments say.
+struct Request {
+    fd: Fd,
     way: Way,
     /// An explicit offset, or the description's position.
     at: Option<u64>,
-    buffers: UserBuffers,
+    flags: Flags,
+    buffers: Buffers,
+}
+
+/// One call under way.
+struct Transfer<'a> {
+    file: &'a Arc<OpenFile>,
+    way: Way,
+    /// As in [`Request`]; moves on.
+    at: Option<u64>,
+    buffers: UserBuffers<'a>,
     flags: Flags,
     done: usize,
     /// A write that must stop before this offset (`RLIMIT_FSIZE`).
     limit: u64,
 }
 
+/// Whether this is one of these calls.
+pub(super) const fn is_transfer(number: usize) -> bool {
+    use abi::nr;
+    matches!(
+        number,
+        nr::READ
+            | nr::WRITE
+            | nr::PREAD64
+            | nr::PWRITE64
+            | nr::READV
+            | nr::WRITEV
+            | nr::PREADV
+            | nr::PWRITEV
+            | nr::PREADV2
+            | nr::PWRITEV2
+    )
+}
+
 /// Calls that may finish at once; `None`: they must wait, or are not here.
-pub(super) fn at_once(cx: &Context<'_>, number: usize, args: &Arguments) -> Option<Result<u64>> {
-    let mut transfer = match Transfer::decode(cx, number, args)? {
+pub(super) fn at_once(
+    cx: &mut Context<'_>,
+    number: usize,
+    args: &Arguments,
+) -> Option<Result<u64>> {
+    let request = match Request::decode(number, args)? {
+        Ok(request) => request,
+        Err(error) => return Some(Err(error)),
+    };
+    let file = match cx.process.files.get(request.fd) {
+        Ok(file) => file,
+        Err(error) => return Some(Err(error)),
+    };
+    let result = match request.buffers {
+        Buffers::One(range) if request.at.is_none() && is_straight(&file, request.way, range) => {
+            stream_at_once(cx, &file, request.way, range)
+        }
+        _ => try_at_once(cx, &file, &request),
+    };
+    if result.is_none() {
+        cx.found = Some(file);
+    }
+    result
+}
+
+fn try_at_once(cx: &Context<'_>, file: &Arc<OpenFile>, request: &Request) -> Option<Result<u64>> {
+    let mut transfer = match Transfer::new(cx, file, request) {
         Ok(transfer) => transfer,
         Err(error) => return Some(Err(error)),
     };
-    if transfer.way == Way::Out && !transfer.may_finish_at_once() {
+    if !transfer.may_be_tried_at_once() {
         return None;
     }
-    match transfer.attempt(Partial::Undo) {
-        Ok(()) => Some(transfer.finish(cx, Ok(()))),
-        Err(Stop::Error(error)) => Some(transfer.finish(cx, Err(error))),
-        Err(Stop::WouldBlock) if transfer.may_not_wait() => {
-            Some(transfer.finish(cx, Err(Errno::EAGAIN.into())))
+    let outcome = transfer.attempt(Partial::Undo);
+    transfer.end_at_once(cx, outcome)
+}
+
+/// Whether a call may take the straight way: one buffer, and an object without positions that needs
+/// no care afterwards, such as a pipe. What is wrong with a call is for the other way to say.
+fn is_straight(file: &OpenFile, way: Way, range: UserRange) -> bool {
+    let object = file.object();
+    let allowed = match way {
+        Way::In => file.readable(),
+        Way::Out => file.writable() && range.len <= ATOMIC && object.settle().is_none(),
+    };
+    allowed && range.len != 0 && !object.seekable() && checked(range).is_ok()
+}
+
+/// The straight way: what a [`Transfer`] does, without making one unless something remains to be done.
+fn stream_at_once(
+    cx: &Context<'_>,
+    file: &Arc<OpenFile>,
+    way: Way,
+    range: UserRange,
+) -> Option<Result<u64>> {
+    let mut buffers = match checked(range) {
+        Ok(range) => cx.buffer(range),
+        Err(error) => return Some(Err(error)),
+    };
+    let outcome = match way {
+        Way::In => file.object().read(file, 0, &mut buffers),
+        Way::Out => file.object().write(file, None, &mut buffers).map(|(written, _)| written),
+    };
+    let done = match outcome {
+        Ok(done) if done >= range.len || way == Way::In && done > 0 => {
+            return Some(Ok(done as u64));
         }
-        Err(_) if transfer.done > 0 => Some(transfer.finish(cx, Ok(()))),
-        Err(_) => None,
-    }
+        Err(Stop::WouldBlock | Stop::Fill { .. }) if !file.nonblocking() => return None,
+        Ok(done) => done,
+        Err(_) => 0,
+    };
+    let flags = Flags::empty();
+    let mut transfer = Transfer { file, way, at: None, buffers, flags, done, limit: INFINITY };
+    let outcome = match outcome {
+        Ok(0) => Ok(()),
+        Ok(_) => transfer.attempt(Partial::Undo),
+        Err(stop) => Err(stop),
+    };
+    transfer.end_at_once(cx, outcome)
 }
 
 /// The same calls, waiting.
 pub(super) async fn waiting(
-    cx: &Context<'_>,
+    cx: &mut Context<'_>,
     number: usize,
     args: &Arguments,
 ) -> Option<Result<u64>> {
-    let mut transfer = match Transfer::decode(cx, number, args)? {
+    let found = cx.found.take();
+    let cx = &*cx;
+    let request = match Request::decode(number, args)? {
+        Ok(request) => request,
+        Err(error) => return Some(Err(error)),
+    };
+    let file = match found.map_or_else(|| cx.process.files.get(request.fd), Ok) {
+        Ok(file) => file,
+        Err(error) => return Some(Err(error)),
+    };
+    let mut transfer = match Transfer::new(cx, &file, &request) {
         Ok(transfer) => transfer,
         Err(error) => return Some(Err(error)),
     };
@@ -100,80 +200,81 @@ pub(super) async fn waiting(
     Some(transfer.finish(cx, outcome))
 }
 
-impl Transfer {
-    /// The transfer that a call asks for; `None`: not one of these.
-    fn decode(cx: &Context<'_>, number: usize, args: &Arguments) -> Option<Result<Self>> {
+impl Request {
+    /// What a call asks for; `None`: not one of these.
+    #[inline]
+    fn decode(number: usize, args: &Arguments) -> Option<Result<Self>> {
         use abi::nr;
         let fd = args.fd(0);
-        Some(match number {
-            nr::READ => {
-                Self::new(cx, fd, Way::In, None, Flags::empty(), &Buffers::One(args.buffer(1, 2)))
-            }
-            nr::WRITE => {
-                Self::new(cx, fd, Way::Out, None, Flags::empty(), &Buffers::One(args.buffer(1, 2)))
-            }
-            nr::PREAD64 | nr::PWRITE64 => {
-                let way = if number == nr::PREAD64 { Way::In } else { Way::Out };
-                offset(args.long(3)).and_then(|at| {
-                    Self::new(
-                        cx,
-                        fd,
-                        way,
-                        Some(at),
-                        Flags::empty(),
-                        &Buffers::One(args.buffer(1, 2)),
-                    )
-                })
-            }
-            nr::READV | nr::WRITEV => {
-                let way = if number == nr::READV { Way::In } else { Way::Out };
-                let buffers = Buffers::Many(args.address(1), args.size(2));
-                Self::new(cx, fd, way, None, Flags::empty(), &buffers)
-            }
-            nr::PREADV | nr::PWRITEV => {
-                let way = if number == nr::PREADV { Way::In } else { Way::Out };
-                let buffers = Buffers::Many(args.address(1), args.size(2));
-                offset(args.long(3))
-                    .and_then(|at| Self::new(cx, fd, way, Some(at), Flags::empty(), &buffers))
-            }
-            nr::PREADV2 | nr::PWRITEV2 => {
-                let way = if number == nr::PREADV2 { Way::In } else { Way::Out };
-                let buffers = Buffers::Many(args.address(1), args.size(2));
-                let at = if args.long(3) == -1 { Ok(None) } else { offset(args.long(3)).map(Some) };
-                at.and_then(|at| {
-                    let flags = Flags::from_bits(args.uint(5))
-                        .filter(|flags| way == Way::Out || !flags.contains(Flags::APPEND))
-                        .ok_or(Errno::EOPNOTSUPP.because("unknown flags of the transfer"))?;
-                    Self::new(cx, fd, way, at, flags, &buffers)
-                })
-            }
+        let way = match number {
+            nr::READ | nr::PREAD64 | nr::READV | nr::PREADV | nr::PREADV2 => Way::In,
+            nr::WRITE | nr::PWRITE64 | nr::WRITEV | nr::PWRITEV | nr::PWRITEV2 => Way::Out,
             _ => return None,
-        })
+        };
+        if matches!(number, nr::READ | nr::WRITE) {
+            let buffers = Buffers::One(args.buffer(1, 2));
+            return Some(Ok(Self { fd, way, at: None, flags: Flags::empty(), buffers }));
+        }
+        Some(Self::decode_rest(number, args, fd, way))
     }
 
-    fn new(
-        cx: &Context<'_>,
-        fd: Fd,
-        way: Way,
-        at: Option<u64>,
-        flags: Flags,
-        buffers: &Buffers,
-    ) -> Result<Self> {
-        let file = cx.process.files.get(fd)?;
+    fn decode_rest(number: usize, args: &Arguments, fd: Fd, way: Way) -> Result<Self> {
+        use abi::nr;
+        let buffers = match number {
+            nr::PREAD64 | nr::PWRITE64 => Buffers::One(args.buffer(1, 2)),
+            _ => Buffers::Many(args.address(1), args.size(2)),
+        };
+        let at = match number {
+            nr::READV | nr::WRITEV => None,
+            nr::PREADV2 | nr::PWRITEV2 if args.long(3) == -1 => None,
+            _ => Some(offset(args.long(3))?),
+        };
+        let flags = match number {
+            nr::PREADV2 | nr::PWRITEV2 => Flags::from_bits(args.uint(5))
+                .filter(|flags| way == Way::Out || !flags.contains(Flags::APPEND))
+                .ok_or(Errno::EOPNOTSUPP.because("unknown flags of the transfer"))?,
+            _ => Flags::empty(),
+        };
+        Ok(Self { fd, way, at, flags, buffers })
+    }
+}
+
+impl<'a> Transfer<'a> {
+    fn new(cx: &'a Context<'_>, file: &'a Arc<OpenFile>, request: &Request) -> Result<Self> {
+        let Request { way, at, flags, ref buffers, .. } = *request;
         let allowed = if way == Way::In { file.readable() } else { file.writable() };
         if !allowed {
             return Err(Errno::EBADF.because("the descriptor was not opened for that"));
         }
-        if at.is_some() && !file.object().seekable() && !file.object().ignores_seeks() {
+        let seekable = file.object().seekable();
+        if at.is_some() && !seekable && !file.object().ignores_seeks() {
             return Err(Errno::ESPIPE.into());
         }
         let buffers = match buffers {
-            Buffers::One(range) => cx.sink(&[checked(*range)?]),
+            Buffers::One(range) => cx.buffer(checked(*range)?),
             Buffers::Many(address, count) => cx.sink(&cx.read_iovecs(*address, *count)?),
         };
-        let limit =
-            if way == Way::Out { cx.process.limits.soft(Resource::FileSize) } else { INFINITY };
+        let limited = way == Way::Out && seekable;
+        let limit = if limited { cx.process.limits.soft(Resource::FileSize) } else { INFINITY };
         Ok(Self { file, way, at, buffers, flags, done: 0, limit })
+    }
+
+    /// What the call returns after an attempt without waiting; `None`: it must wait.
+    fn end_at_once(&self, cx: &Context<'_>, outcome: Attempt<()>) -> Option<Result<u64>> {
+        match outcome {
+            Ok(()) => Some(self.finish(cx, Ok(()))),
+            Err(Stop::Error(error)) => Some(self.finish(cx, Err(error))),
+            Err(Stop::WouldBlock) if self.may_not_wait() => {
+                Some(self.finish(cx, Err(Errno::EAGAIN.into())))
+            }
+            Err(_) if self.done > 0 => Some(self.finish(cx, Ok(()))),
+            Err(_) => None,
+        }
+    }
+
+    /// Whether nobody must wait for what it does at once.
+    fn may_be_tried_at_once(&self) -> bool {
+        self.way == Way::In || self.may_finish_at_once()
     }
 
     /// Whether a write needs nobody to wait for it: neither the host nor room for all of it.
@@ -284,8 +385,19 @@ impl Transfer {
 
     /// Goes on until it is done, waiting as needed.
     async fn run(&mut self, cx: &Context<'_>) -> Result<()> {
+        // Who was tried at once, and comes here, has to wait: the look that counts is the one after
+        // entering the queue.
+        let mut look = !self.may_be_tried_at_once()
+            || self.may_not_wait()
+            || self.file.object().seekable()
+            || self.file.object().readiness().is_none();
         loop {
-            let outcome = match self.attempt(Partial::Keep) {
+            let first = if core::mem::replace(&mut look, true) {
+                self.attempt(Partial::Keep)
+            } else {
+                Err(Stop::WouldBlock)
+            };
+            let outcome = match first {
                 Err(Stop::WouldBlock) if !self.may_not_wait() => self.wait(cx).await,
                 other => other,
             };
@@ -306,7 +418,7 @@ impl Transfer {
 
     /// Waits until the object is ready, and goes on.
     async fn wait(&mut self, cx: &Context<'_>) -> Attempt<()> {
-        let file = Arc::clone(&self.file);
+        let file = self.file;
         let queue = file.object().readiness().ok_or(Errno::EAGAIN)?;
         loop {
             let listener = queue.listen();
@@ -380,13 +492,13 @@ pub(super) fn offset(raw: i64) -> Result<u64> {
 
 /// A source that ends where `RLIMIT_FSIZE` does.
 struct Limited<'a> {
-    source: &'a mut UserBuffers,
+    source: &'a mut dyn Source,
     room: usize,
 }
 
 impl<'a> Limited<'a> {
     fn new(
-        source: &'a mut UserBuffers,
+        source: &'a mut dyn Source,
         object: &dyn Object,
         append: bool,
         offset: u64,

@@ -95,7 +95,7 @@ pub(super) fn refuse_address(socket: &Socket) -> Error {
 pub(super) async fn send(
     cx: &Context<'_>,
     file: &Arc<OpenFile>,
-    mut source: UserBuffers,
+    mut source: UserBuffers<'_>,
     mut rights: Vec<Arc<OpenFile>>,
     flags: Flags,
 ) -> Result<u64> {
@@ -142,7 +142,7 @@ pub(super) async fn send(
 pub(super) async fn receive(
     cx: &Context<'_>,
     file: &Arc<OpenFile>,
-    mut sink: UserBuffers,
+    mut sink: UserBuffers<'_>,
     flags: Flags,
 ) -> Result<Received> {
     let socket = pair::socket_of(file)?;

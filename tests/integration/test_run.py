@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -190,6 +191,31 @@ def test_memory_limit() -> None:
     assert len(lines) == 1
     assert "256" in lines[0]
     assert "--memory" in lines[0]
+
+
+def test_full_files() -> None:
+    """Files in memory that reach the limit: ENOSPC and one line; the program itself goes on."""
+    result = run(
+        "run", "--memory", "64MiB", "dd", "if=/dev/zero", "of=/tmp/x", "bs=1M", "count=200"
+    )
+    assert result.returncode == 1, result.stderr
+    assert "No space left on device" in result.stderr
+    lines = [line for line in result.stderr.splitlines() if line.startswith("adyton: ")]
+    assert len(lines) == 1
+    assert "limit 64MiB, dd[1]" in lines[0]
+
+
+def test_full_mappings() -> None:
+    """A page of shared memory that can't be had is a bus error, as on a full tmpfs of Linux."""
+    script = (
+        "import mmap\n"
+        "with open('/tmp/x', 'w+b') as file:\n"
+        "    file.truncate(200 << 20)\n"
+        "    view = mmap.mmap(file.fileno(), 0)\n"
+        "    for at in range(0, 200 << 20, 4096): view[at] = 1"
+    )
+    result = run("run", "--memory", "64MiB", "/usr/bin/python3", "-c", script)
+    assert result.returncode == 128 + signal.SIGBUS, result.stderr
 
 
 def test_reservations_cost_nothing() -> None:

@@ -275,7 +275,8 @@ fn refuse_memory(kernel: &'static Kernel, pid: u32, refusal: &memory::refusal::O
     static LAST: AtomicU64 = AtomicU64::new(0);
     let now = clock::now();
     let last = LAST.swap(now, Ordering::Relaxed);
-    if last != 0 && now.saturating_sub(last) < clock::SECOND {
+    let told = last != 0 && now.saturating_sub(last) < clock::SECOND;
+    if told && refusal.outcome == memory::refusal::Outcome::Refused {
         return;
     }
     let name = kernel.registry.process(pid).map_or_else(String::new, |process| {

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use core::ptr;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use crate::budget::{self, Purpose};
+use crate::budget::{self, Charge, Purpose};
 use crate::gate;
 use crate::sync::Mutex;
 
@@ -53,13 +53,13 @@ impl Extent {
     /// Zeroed frames for at least `pages` pages (at most [`PAGES_MAX`]; rounded up to a power of two).
     ///
     /// `None` when the memory limit or the arena is exhausted.
-    pub fn allocate(pages: usize) -> Option<Self> {
+    pub fn allocate(pages: usize, how: Charge) -> Option<Self> {
         if pages == 0 || pages > PAGES_MAX {
             return None;
         }
         let order = pages.next_power_of_two().trailing_zeros();
         let bytes = (PAGE as u64) << order;
-        if !budget::charge(Purpose::Frames, bytes) {
+        if !budget::charge(Purpose::Frames, bytes, how) {
             return None;
         }
         let freed = FREE[order as usize].lock().pop();

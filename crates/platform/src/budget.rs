@@ -14,14 +14,29 @@ pub enum Purpose {
 }
 
 static LIMIT: AtomicU64 = AtomicU64::new(u64::MAX);
+/// What ordinary requests leave free.
+static RESERVE: AtomicU64 = AtomicU64::new(0);
 static TOTAL: AtomicU64 = AtomicU64::new(0);
 static PEAK: AtomicU64 = AtomicU64::new(0);
 static USED: [AtomicU64; 3] = [const { AtomicU64::new(0) }; 3];
 
+/// How much a request may take of what is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Charge {
+    /// All but the reserve: what a program can be refused with an error.
+    Ordinary,
+    /// All: without it a program that asked for nothing could not go on, as with a page of its text.
+    Vital,
+}
+
 /// Sets the limit in bytes; once, at start.
 pub fn set_limit(bytes: u64) {
     LIMIT.store(bytes, Ordering::Relaxed);
+    RESERVE.store((bytes / 32).min(RESERVE_MAX), Ordering::Relaxed);
 }
+
+/// The most that is kept in reserve: more text than a program needs at a time.
+const RESERVE_MAX: u64 = 16 << 20;
 
 /// The limit in bytes.
 pub fn limit() -> u64 {
@@ -30,9 +45,14 @@ pub fn limit() -> u64 {
 
 /// Charges `bytes` to a purpose, or returns false when the limit forbids it.
 #[must_use]
-pub fn charge(purpose: Purpose, bytes: u64) -> bool {
+pub fn charge(purpose: Purpose, bytes: u64, how: Charge) -> bool {
+    let reserve = match how {
+        Charge::Ordinary => RESERVE.load(Ordering::Relaxed),
+        Charge::Vital => 0,
+    };
+    let limit = limit().saturating_sub(reserve);
     let charged = TOTAL.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |total| {
-        total.checked_add(bytes).filter(|sum| *sum <= limit())
+        total.checked_add(bytes).filter(|sum| *sum <= limit)
     });
     let Ok(before) = charged else { return false };
     USED[purpose as usize].fetch_add(bytes, Ordering::Relaxed);
@@ -61,6 +81,11 @@ pub fn used(purpose: Purpose) -> u64 {
 /// Bytes charged now, all purposes.
 pub fn total() -> u64 {
     TOTAL.load(Ordering::Relaxed)
+}
+
+/// Bytes that ordinary requests can still have.
+pub fn available() -> u64 {
+    limit().saturating_sub(RESERVE.load(Ordering::Relaxed)).saturating_sub(total())
 }
 
 /// The most bytes that were ever charged at once.

@@ -16,6 +16,7 @@ use abi::Errno;
 use abi::errno::Result;
 use executor::wait_queue::WaitQueue;
 use platform::arena::{Extent, PAGE};
+use platform::budget::Charge;
 use platform::sync::Mutex;
 use platform::user::{Sink, Source};
 
@@ -230,7 +231,8 @@ impl State {
         let mut done = merged.unwrap_or(0);
         let mut faulted = merged.is_none();
         while source.left() > 0 && !self.is_full() && !faulted {
-            let Some(frames) = self.spare.pop().or_else(|| Extent::allocate(1)) else {
+            let Some(frames) = self.spare.pop().or_else(|| Extent::allocate(1, Charge::Ordinary))
+            else {
                 return (done > 0).then_some(done);
             };
             let part = source.left().min(PAGE);

@@ -7,6 +7,7 @@ use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 
 use abi::Errno;
+use platform::budget::Charge;
 use storage::pages::{Pages, RunError};
 
 use super::area::{Area, Flags, Kind};
@@ -193,15 +194,14 @@ impl Space {
         let size = (2 * bytes(&below).max(bytes(&above))).next_power_of_two();
         let wide = window(address, size.clamp(WINDOW_MIN, LARGE), &whole);
         let page = page_down(address)..page_down(address) + PAGE;
-        for (last, range) in [(false, wide), (false, least), (true, page)] {
+        for (range, how) in
+            [(wide, Charge::Ordinary), (least, Charge::Ordinary), (page, Charge::Vital)]
+        {
             let gaps = state.runs.gaps(&range);
             let charge: u64 = if area.is_lazy() { gaps.iter().map(bytes).sum() } else { 0 };
-            if last {
-                self.charge(state, charge).map_err(|_| Refusal::OutOfMemory)?;
-            } else if !self.try_charge(state, charge) {
-                continue;
+            if self.try_charge(state, charge, how) {
+                return self.open_gaps(state, gaps, area);
             }
-            return self.open_gaps(state, gaps, area);
         }
         Err(Refusal::OutOfMemory)
     }
@@ -330,6 +330,8 @@ fn missing(error: RunError, mapped: &Mapped, offset: u64, len: u64) -> Result<St
     match error {
         RunError::Beyond => Err(Refusal::Bus),
         RunError::Missing(_) => Ok(Step::Fill { pages: Arc::clone(&mapped.pages), offset, len }),
+        // A file in memory is full, as a disk may be.
+        RunError::Error(_) if !mapped.pages.is_backed() => Err(Refusal::Bus),
         RunError::Error(_) => Err(Refusal::OutOfMemory),
     }
 }

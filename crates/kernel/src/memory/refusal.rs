@@ -5,6 +5,15 @@ use alloc::string::String;
 
 use platform::budget::{self, Purpose};
 
+/// What came of a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The program was told.
+    Refused,
+    /// The program had asked for nothing that could be refused, and was ended.
+    Ended,
+}
+
 /// A request for memory that the limit refused, and the state that it met. All in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutOfMemory {
@@ -22,11 +31,13 @@ pub struct OutOfMemory {
     pub peak: u64,
     /// How often this process was refused before.
     pub nth: u64,
+    /// What came of it.
+    pub outcome: Outcome,
 }
 
 impl OutOfMemory {
     /// The state now, when `asked` was refused.
-    pub fn now(asked: u64, nth: u64) -> Self {
+    pub fn now(asked: u64, nth: u64, outcome: Outcome) -> Self {
         Self {
             limit: budget::limit(),
             asked,
@@ -35,13 +46,18 @@ impl OutOfMemory {
             libos: budget::used(Purpose::Libos),
             peak: budget::peak(),
             nth,
+            outcome,
         }
     }
 
     /// One line for a person, without its newline.
     pub fn line(&self, process: &str, id: u32) -> String {
+        let deed = match self.outcome {
+            Outcome::Refused => "asked",
+            Outcome::Ended => "was ended, as it needed",
+        };
         format!(
-            "adyton: out of memory: limit {}, {process}[{id}] asked {}, in use user {} cache {} \
+            "adyton: out of memory: limit {}, {process}[{id}] {deed} {}, in use user {} cache {} \
              kernel {}; raise --memory (peak so far {})",
             size(self.limit),
             size(self.asked),
@@ -66,7 +82,7 @@ fn size(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{OutOfMemory, size};
+    use super::{OutOfMemory, Outcome, size};
 
     #[test]
     fn names_all_that_a_person_needs() {
@@ -78,12 +94,15 @@ mod tests {
             libos: 31 << 20,
             peak: 1002 << 20,
             nth: 0,
+            outcome: Outcome::Refused,
         };
         assert_eq!(
             refusal.line("python3", 7),
             "adyton: out of memory: limit 1GiB, python3[7] asked 256MiB, in use user 901MiB \
              cache 60MiB kernel 31MiB; raise --memory (peak so far 1002MiB)"
         );
+        let ended = OutOfMemory { asked: 4096, outcome: Outcome::Ended, ..refusal };
+        assert!(ended.line("dd", 1).contains("dd[1] was ended, as it needed 4KiB, in use"));
     }
 
     #[test]

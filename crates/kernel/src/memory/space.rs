@@ -7,14 +7,14 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use abi::Errno;
 use abi::errno::{Error, Result};
-use platform::budget::{self, Purpose};
+use platform::budget::{self, Charge, Purpose};
 use platform::sync::{Mutex, Once};
 
 use super::area::{Area, Areas, Flags, Kind};
 use super::contents::{Mapped, Watches};
 use super::mapper::Mapper;
 use super::place::Cursor;
-use super::refusal::OutOfMemory;
+use super::refusal::{OutOfMemory, Outcome};
 use super::runs::{Held, Runs};
 use super::text::{Change, TextWatcher};
 use super::{PAGE, Prot, common};
@@ -233,14 +233,15 @@ impl Space {
         if len == 0 {
             return Ok(());
         }
-        if self.try_charge(state, len) { Ok(()) } else { Err(self.refuse(len)) }
+        let charged = self.try_charge(state, len, Charge::Ordinary);
+        if charged { Ok(()) } else { Err(self.refuse(len)) }
     }
 
     /// Charges `len` bytes if the limit admits it; a refusal is not reported.
-    pub(crate) fn try_charge(&self, state: &mut State, len: u64) -> bool {
-        if !budget::charge(Purpose::User, len) {
+    pub(crate) fn try_charge(&self, state: &mut State, len: u64, how: Charge) -> bool {
+        if !budget::charge(Purpose::User, len, Charge::Ordinary) {
             (self.environment.reclaim)(len);
-            if !budget::charge(Purpose::User, len) {
+            if !budget::charge(Purpose::User, len, how) {
                 return false;
             }
         }
@@ -262,9 +263,14 @@ impl Space {
     }
 
     fn refuse(&self, len: u64) -> Error {
-        let nth = self.refusals.fetch_add(1, Ordering::Relaxed);
-        (self.environment.refused)(&OutOfMemory::now(len, nth));
+        self.report(len, Outcome::Refused);
         Errno::ENOMEM.because("the enclave's memory limit is reached")
+    }
+
+    /// Says that the limit did not admit `len` bytes, and what came of it.
+    pub fn report(&self, len: u64, outcome: Outcome) {
+        let nth = self.refusals.fetch_add(1, Ordering::Relaxed);
+        (self.environment.refused)(&OutOfMemory::now(len, nth, outcome));
     }
 
     /// Drops what the host backs in `range`.

@@ -12,6 +12,7 @@ use abi::Errno;
 use abi::errno::Result;
 use abi::host::Backing;
 use platform::arena::{self, Extent};
+use platform::budget::Charge;
 use platform::user;
 
 use super::area::{Area, Flags, HIDDEN, Kind};
@@ -183,7 +184,8 @@ impl Patching<'_> {
         if self.read(page, &mut copy) != copy.len() {
             return Err(absent);
         }
-        let extent = Extent::allocate(1).ok_or(Errno::ENOMEM.because("no frame for a patch"))?;
+        let extent = Extent::allocate(1, Charge::Vital)
+            .ok_or(Errno::ENOMEM.because("no frame for a patch"))?;
         extent.write(0, &copy);
         let extent = Arc::new(extent);
         self.space.map_page(self.state, page, prot, Arc::clone(&extent), 0, true)?;
@@ -240,8 +242,8 @@ impl Patching<'_> {
             return Err(Errno::EEXIST.because("the page is in use"));
         }
         self.state.room_for(1)?;
-        let extent =
-            Extent::allocate(1).ok_or(Errno::ENOMEM.because("no frame for a trampoline"))?;
+        let extent = Extent::allocate(1, Charge::Vital)
+            .ok_or(Errno::ENOMEM.because("no frame for a trampoline"))?;
         let extent = Arc::new(extent);
         let prot = Prot::READ | Prot::EXEC;
         self.space.map_page(self.state, page, prot, Arc::clone(&extent), 0, true)?;

@@ -8,13 +8,15 @@ use core::sync::atomic::Ordering;
 use core::task::{self, Poll};
 
 use abi::Errno;
+use abi::errno::Error;
 use platform::context::{Exit, Parking, UserContext};
 use platform::{clock, vcpu};
 
 use crate::Kernel;
 use crate::arguments::Arguments;
 use crate::context::Context;
-use crate::memory::Access;
+use crate::memory::refusal::Outcome;
+use crate::memory::{Access, PAGE};
 use crate::process::{Thread, exit, procfs};
 use crate::signal::deliver::{self, InterruptedCall};
 use crate::signal::fault;
@@ -158,11 +160,22 @@ async fn call(cx: &mut Context<'_>) -> Option<InterruptedCall> {
             None
         }
         Err(error) => {
+            if error.errno == Errno::ENOSPC {
+                report_full(cx, error);
+            }
             cx.registers.registers.rax = error.to_return_value().cast_unsigned();
             // Numbers from 512 on are ours: the call is to be restarted, or ends with EINTR.
             (error.errno.raw() >= Errno::ERESTARTSYS.raw())
                 .then_some(InterruptedCall { number, result: Err(error) })
         }
+    }
+}
+
+/// Says that a file in memory could not grow because of the enclave's limit.
+#[cold]
+fn report_full(cx: &Context<'_>, error: Error) {
+    if error.why == storage::pages::LIMIT_REACHED {
+        cx.memory().report(PAGE, Outcome::Refused);
     }
 }
 

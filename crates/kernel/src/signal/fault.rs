@@ -5,7 +5,9 @@
 use platform::context::{Fault, UserContext};
 
 use crate::context::Context;
+use crate::memory::PAGE;
 use crate::memory::populate::Refusal;
+use crate::memory::refusal::Outcome;
 use crate::signal::info::Info;
 use crate::signal::number::Signal;
 use crate::signal::send;
@@ -102,6 +104,9 @@ fn arithmetic_code(raised: u16) -> Option<i32> {
 pub fn raise(cx: &mut Context<'_>, fault: &Fault, refusal: Option<Refusal>) {
     let record =
         FaultRecord { vector: u64::from(fault.vector), error: fault.error, address: fault.address };
+    if refusal == Some(Refusal::OutOfMemory) {
+        cx.memory().report(PAGE, Outcome::Ended);
+    }
     {
         let mut own = cx.thread.signals.own();
         // Only page faults set CR2; the others leave the last one's.

@@ -6,6 +6,7 @@ use alloc::sync::Arc;
 use core::ops::Range;
 
 use platform::arena::{Extent, PAGE, PAGES_MAX};
+use platform::budget::Charge;
 
 use crate::reclaim;
 
@@ -127,13 +128,13 @@ impl Chunks {
     ///
     /// The new extent is as large as `wanted` admits, at least what growing files are given.
     /// `None` when memory is exhausted.
-    pub(crate) fn make(&mut self, wanted: Range<u64>) -> Option<&mut Chunk> {
+    pub(crate) fn make(&mut self, wanted: Range<u64>, how: Charge) -> Option<&mut Chunk> {
         let page = wanted.start;
         if self.find(page).is_none() {
             let (start, pages) = self.room(&wanted);
-            let (start, extent) = match allocate(pages) {
+            let (start, extent) = match allocate(pages, Charge::Ordinary) {
                 Some(extent) => (start, extent),
-                None => (page, allocate(1)?),
+                None => (page, allocate(1, how)?),
             };
             let chunk = Chunk {
                 start,
@@ -189,10 +190,10 @@ fn covered(wanted: &Range<u64>) -> u64 {
 }
 
 /// An extent, after clean contents made room for it if need be.
-fn allocate(pages: u64) -> Option<Extent> {
+fn allocate(pages: u64, how: Charge) -> Option<Extent> {
     let pages = usize::try_from(pages).ok()?;
-    Extent::allocate(pages).or_else(|| {
+    Extent::allocate(pages, Charge::Ordinary).or_else(|| {
         reclaim::reclaim((pages * PAGE) as u64 * 4);
-        Extent::allocate(pages)
+        Extent::allocate(pages, how)
     })
 }

@@ -5,6 +5,7 @@ use core::ops::Range;
 
 use abi::errno::Result;
 use platform::arena::PAGE;
+use platform::budget::Charge;
 
 use super::chunk::USUAL;
 use super::write::exhausted;
@@ -193,7 +194,7 @@ impl State {
             let part = bytes_until(at, page + 1).min(usize::try_from(end - at).ok()?);
             let needed = self.backed_bytes(page);
             let last = end.div_ceil(PAGE_BYTES);
-            let chunk = self.chunks.make(page..last)?;
+            let chunk = self.chunks.make(page..last, Charge::Vital)?;
             let index = chunk.index(page);
             if !chunk.present.get(index) {
                 let base = usize::try_from(at - bytes.start).ok()?;

@@ -4,6 +4,7 @@ use abi::Errno;
 use abi::errno::Result;
 use core::sync::atomic::Ordering;
 use platform::arena::PAGE;
+use platform::budget::Charge;
 
 use super::write::{add_range, exhausted};
 use super::{LENGTH_MAX, PAGE_BYTES, Pages, State, bytes_until, pages_of};
@@ -80,7 +81,8 @@ impl Pages {
                 page += 1;
                 continue;
             }
-            let chunk = state.chunks.make(page..pages.end).ok_or_else(exhausted)?;
+            let chunk =
+                state.chunks.make(page..pages.end, Charge::Ordinary).ok_or_else(exhausted)?;
             let stop = chunk.end().min(pages.end);
             for page in page..stop {
                 let index = chunk.index(page);
@@ -115,8 +117,11 @@ impl State {
         let from = usize::try_from(at % PAGE_BYTES).ok()?;
         let backed = self.is_backed(page);
         let needed = self.backed_bytes(page);
-        let chunk =
-            if backed { self.chunks.make(page..page + 1)? } else { self.chunks.find_mut(page)? };
+        let chunk = if backed {
+            self.chunks.make(page..page + 1, Charge::Ordinary)?
+        } else {
+            self.chunks.find_mut(page)?
+        };
         let index = chunk.index(page);
         chunk.extent.zero(index * PAGE + from, len);
         if backed {

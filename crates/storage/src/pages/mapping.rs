@@ -5,6 +5,7 @@ use core::sync::atomic::Ordering;
 
 use abi::errno::{Error, Result};
 use platform::arena::{Extent, PAGE};
+use platform::budget::Charge;
 
 use super::write::exhausted;
 use super::{Missing, PAGE_BYTES, Pages};
@@ -58,7 +59,8 @@ impl Pages {
             let len = (end - page) * PAGE_BYTES;
             return Err(RunError::Missing(Missing { offset: page * PAGE_BYTES, len }));
         }
-        let chunk = state.chunks.make(page..end).ok_or(RunError::Error(exhausted()))?;
+        let chunk =
+            state.chunks.make(page..end, Charge::Ordinary).ok_or(RunError::Error(exhausted()))?;
         let first = chunk.index(page);
         let mut pages = 0;
         for page in page..end.min(chunk.end()) {

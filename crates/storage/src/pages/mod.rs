@@ -37,6 +37,7 @@ use platform::sync::Mutex;
 use platform::user::Sink;
 
 pub use mapping::{Run, RunError};
+pub use write::LIMIT_REACHED;
 
 use crate::reclaim;
 use chunk::Chunks;
@@ -179,6 +180,11 @@ impl Pages {
         let pages: u64 =
             state.chunks.touching(0..u64::MAX).map(|chunk| u64::from(chunk.present.count())).sum();
         pages * UNITS
+    }
+
+    /// Whether contents come from elsewhere; else the file is its pages.
+    pub fn is_backed(&self) -> bool {
+        self.backing.is_some()
     }
 
     /// Whether writes must be carried to the backing by [`Pages::flush`].

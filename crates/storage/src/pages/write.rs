@@ -8,6 +8,7 @@ use core::sync::atomic::Ordering;
 use abi::Errno;
 use abi::errno::{Error, Result};
 use platform::arena::{Extent, PAGE};
+use platform::budget::Charge;
 use platform::user::Source;
 
 use super::{LENGTH_MAX, PAGE_BYTES, Pages, State, bytes_until, pages_of};
@@ -16,6 +17,9 @@ use super::{LENGTH_MAX, PAGE_BYTES, Pages, State, bytes_until, pages_of};
 const STAGE: usize = 16 * PAGE;
 /// Pages that are looked at under one hold of the lock.
 const STRIDE: u64 = 512;
+
+/// Why a file in memory can't grow.
+pub const LIMIT_REACHED: &str = "the enclave's memory limit is reached";
 
 /// Where the next bytes of a write go.
 enum Target {
@@ -156,7 +160,7 @@ impl State {
             let run = (page..end).find(|page| !self.is_backed(*page)).unwrap_or(end);
             return Some(Target::Staged(bytes_until(at, run).min(wanted).min(STAGE)));
         }
-        self.chunks.make(page..end)?;
+        self.chunks.make(page..end, Charge::Ordinary)?;
         let backed_end = self.backed.div_ceil(PAGE_BYTES);
         let chunk = self.chunks.find_mut(page)?;
         let end = end.min(chunk.end());
@@ -181,7 +185,7 @@ impl State {
         let page = at / PAGE_BYTES;
         let from = usize::try_from(at % PAGE_BYTES).ok()?;
         let needed = self.backed_bytes(page);
-        let chunk = self.chunks.make(page..page + 1)?;
+        let chunk = self.chunks.make(page..page + 1, Charge::Ordinary)?;
         let index = chunk.index(page);
         chunk.extent.write(index * PAGE + from, bytes);
         chunk.dirty.set(index, true);
@@ -214,7 +218,7 @@ pub(super) fn add_range(ranges: &mut Vec<Range<u64>>, new: Range<u64>) {
 }
 
 pub(super) fn exhausted() -> Error {
-    Errno::ENOSPC.because("the enclave's memory limit is reached")
+    Errno::ENOSPC.because(LIMIT_REACHED)
 }
 
 /// A source from the enclave's own memory.

@@ -274,7 +274,7 @@ fn write_statfs(cx: &Context<'_>, address: u64, named: &Named) -> Result<u64> {
     const BLOCK: u64 = 4096;
     const FLAGS_VALID: u64 = 0x20;
     let limit = platform::budget::limit();
-    let left = limit.saturating_sub(platform::budget::total());
+    let left = platform::budget::available();
     let mut bytes = Bytes::<120>::new();
     let (magic, device, flags) = match named {
         Named::Place(place) => {

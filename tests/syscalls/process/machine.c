@@ -28,6 +28,8 @@ int main(void)
     yes("as many as there are online", CPU_COUNT(&set) == sysconf(_SC_NPROCESSORS_ONLN));
     value("too small", syscall(SYS_sched_getaffinity, 0, 1, &set));
     value("odd size", syscall(SYS_sched_getaffinity, 0, 9, &set));
+    value("no such thread", syscall(SYS_sched_getaffinity, -1, sizeof set, &set));
+    value("no such thread to move", syscall(SYS_sched_setaffinity, -1, sizeof set, &set));
     value("no such thread", syscall(SYS_sched_getaffinity, 0x3ffffff, sizeof set, &set));
     value("sched_setaffinity to what it has", sched_setaffinity(0, sizeof set, &set));
     cpu_set_t none;

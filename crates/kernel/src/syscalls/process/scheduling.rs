@@ -85,7 +85,7 @@ pub(super) fn sched_getaffinity(cx: &Context<'_>, args: &Arguments) -> Result<u6
     if len == 0 || !len.is_multiple_of(8) {
         return Err(Errno::EINVAL.because("the mask's length is no multiple of 8"));
     }
-    let thread = scheduled(cx, args.int(0))?;
+    let thread = thread_of(cx, args.int(0))?;
     let mask = thread.task().map_or(u64::MAX, |task| task.allowed()) & all_vcpus(cx);
     cx.write(args.address(2), &mask)?;
     Ok(8)
@@ -96,7 +96,7 @@ pub(super) fn set_affinity(cx: &Context<'_>, args: &Arguments) -> Result<bool> {
     let mut mask = [0; 8];
     let len = args.size(1).min(8);
     cx.read_bytes(args.address(2), &mut mask[..len])?;
-    let thread = scheduled(cx, args.int(0))?;
+    let thread = thread_of(cx, args.int(0))?;
     check_owner(cx, &thread.process)?;
     let mask = u64::from_le_bytes(mask) & all_vcpus(cx);
     if mask == 0 {

@@ -24,6 +24,7 @@ help:
 
 setup: $(VENV)/.complete
 	cargo fetch --locked
+	cargo fetch --locked --manifest-path fuzz/Cargo.toml
 
 $(VENV)/.complete: requirements/dev.txt requirements/apt.txt
 	tools/install_packages.sh requirements/apt.txt
@@ -46,8 +47,12 @@ $(BIN)/adyton:
 demo: build
 	$(BIN)/python tools/demo.py
 
+# The fuzzers' own workspace shares what the workspace above has built.
+REPLAY := cargo test --manifest-path fuzz/Cargo.toml --target-dir $(or $(CARGO_TARGET_DIR),target) --locked --quiet
+
 test: build
 	cargo test --workspace --exclude adyton-enclave --locked --quiet
+	$(REPLAY)
 	$(PYTEST) -q --durations=15 $(ARGS) tests
 
 check: lint | $(BIN)/adyton
@@ -60,12 +65,14 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --workspace --exclude adyton-enclave --locked --quiet -- -D warnings
 	cargo clippy -p adyton-enclave --locked --quiet -- -D warnings
 
 format:
 	$(BIN)/ruff format .
 	cargo fmt --all
+	cargo fmt --manifest-path fuzz/Cargo.toml
 
 bench: build
 	mkdir -p build

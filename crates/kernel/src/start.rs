@@ -419,6 +419,14 @@ impl<'a> Blob<'a> {
     }
 }
 
+/// Takes a boot blob apart, as a start does; for fuzzers.
+#[cfg(feature = "fuzzing")]
+pub fn fuzz_blob(bytes: &[u8]) {
+    if let Some(blob) = Blob::read(bytes) {
+        drop(blob.into_owned());
+    }
+}
+
 fn word(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }

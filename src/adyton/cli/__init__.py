@@ -36,5 +36,9 @@ def main(words: Sequence[str] | None = None) -> int:
         # Whoever read our output has enough. Python would complain once more when it flushes.
         sys.stdout = None
         return 141
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(f"adyton: {place}{error.strerror or error}\n")
+        return AdytonError.exit_code
     except KeyboardInterrupt:
         return 130

@@ -11,6 +11,7 @@ import fcntl
 import os
 import struct
 
+from adyton.errors import StartError
 from adyton.launch.layout import PAGE, VCPU_STRIDE, Layout
 from adyton.launch.measurement import PAGE_REG, PAGE_TCS, READ, Measurement
 
@@ -273,12 +274,18 @@ def _plus_one(descriptor: int | None) -> int:
 
 
 def _sealed(parts: list[bytes | bytearray]) -> int:
-    descriptor = os.memfd_create("adyton-plan", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        descriptor = os.memfd_create("adyton-plan", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    except OSError as error:
+        raise StartError(
+            f"this host gives no memory files (memfd_create: {error.strerror}); allow the call in "
+            "the container's seccomp profile"
+        ) from None
     # A memfd takes whole pages, so that a short write can only be an error; 1,024 is IOV_MAX.
     for start in range(0, len(parts), 1024):
         batch = parts[start : start + 1024]
         if os.writev(descriptor, batch) != sum(map(len, batch)):
-            raise OSError("the plan does not fit into memory")
+            raise StartError("the plan does not fit into memory; free some, or raise the cgroup's limit")
     seals = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
     fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
     return descriptor

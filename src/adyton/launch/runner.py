@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 STACK_LIMIT = 8 << 20
 # Beyond the range: the runner itself, untrusted memory, stacks.
 _BESIDE_RANGE = 4 << 30
+# The program's descriptors are counted inside; files of the host need one each in the runner.
+_FILES_MIN = 64
 
 
 def execute(plan: int, keep: Iterable[int], *, range_size: int) -> NoReturn:
@@ -40,8 +42,9 @@ def execute(plan: int, keep: Iterable[int], *, range_size: int) -> NoReturn:
     set_limits(range_size)
     for descriptor in (plan, *keep):
         os.set_inheritable(descriptor, True)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # closed by the caller, as `>&-` does
+            stream.flush()
     _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)
     _signal.signal(_signal.SIGXFSZ, _signal.SIG_DFL)
     try:
@@ -51,13 +54,14 @@ def execute(plan: int, keep: Iterable[int], *, range_size: int) -> NoReturn:
 
 
 def set_limits(range_size: int) -> list[tuple[int, tuple[int, int]]]:
-    """Lower the stack's soft limit, raise the address space's: for the runner, not the program.
+    """Lower the stack's soft limit, raise the others': for the runner, not the program.
 
     Returns:
         What to give to `resource.setrlimit` to have the old limits back.
 
     Raises:
-        StartError: The hard limit of the address space (`ulimit -v`) is below the range.
+        StartError: The hard limit of the address space (`ulimit -v`) is below the range, or that of
+            open files (`ulimit -n`) too low for any program.
     """
     changed: list[tuple[int, tuple[int, int]]] = []
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
@@ -70,6 +74,15 @@ def set_limits(range_size: int) -> list[tuple[int, tuple[int, int]]]:
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
         changed.append((resource.RLIMIT_AS, (soft, hard)))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < _FILES_MIN:
+        raise StartError(
+            f"the limit of open files (ulimit -n) is {hard}, a program needs {_FILES_MIN}; "
+            "raise the hard limit (ulimit -Hn 1024)"
+        )
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        changed.append((resource.RLIMIT_NOFILE, (soft, hard)))
     soft, hard = resource.getrlimit(resource.RLIMIT_STACK)
     if soft == resource.RLIM_INFINITY or soft > STACK_LIMIT:
         resource.setrlimit(resource.RLIMIT_STACK, (STACK_LIMIT, hard))

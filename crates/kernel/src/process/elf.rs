@@ -244,6 +244,7 @@ pub fn name(bytes: &[u8]) -> Result<&[u8]> {
 ///
 /// # Panics
 /// When a plan says what no plan may; whatever `data` is, that is a mistake here.
+#[cfg(any(test, feature = "fuzzing"))]
 pub fn fuzz(data: &[u8]) {
     for role in [Role::Program, Role::Interpreter] {
         let Ok(head) = Head::read(data, role) else { continue };

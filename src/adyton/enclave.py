@@ -355,4 +355,5 @@ def _volume(guest: str, host: StrPath | Volume) -> HostVolume:
 def _open_stat(path: StrPath | None) -> int | None:
     if path is None:
         return None
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+    return plan.above_streams(os.open(path, flags, 0o666))

@@ -31,6 +31,16 @@ class Bench(Protocol):
         """Measure."""
 
 
+_ABOUT = {
+    "syscall": "calls that return at once: a number, a clock, a byte of a file",
+    "yield": "sched_yield over the number of threads on one core",
+    "futex": "round trips of two threads over a futex",
+    "pipe": "round trips of two threads over pipes, and bytes through one",
+    "thread": "creating and joining a thread",
+    "start": "a program from nothing to its end, Linux's exec beside it",
+    "cpu": "programs that compute and hardly call",
+    "tmpfs": "making, opening and reading small files in memory",
+}
 BENCHES: dict[str, Bench] = {
     "syscall": calls.syscall,
     "yield": calls.sched_yield,
@@ -49,7 +59,7 @@ def main(
     """Run benchmarks; return 1 when something could not be measured, else 0.
 
     Args:
-        names: Which; `list` prints what there is, `all` stands for all.
+        names: Which; `list` says what there is, `all` stands for all.
         json: File that gets the rows; - is stdout, which then gets nothing else.
         plot: File that gets a drawing.
         quick: End within 30 seconds each.
@@ -60,7 +70,9 @@ def main(
         AdytonError: There is no C compiler.
     """
     if list(names) == ["list"]:
-        sys.stdout.write("".join(f"{name}\n" for name in BENCHES))
+        lines = [f"{name:8} {_ABOUT[name]}\n" for name in BENCHES]
+        lines.append("Measure with `adyton bench NAME…`, or `adyton bench all`.\n")
+        sys.stdout.write("".join(lines))
         return 0
     chosen = _chosen(names)
     if plot is not None:
@@ -83,7 +95,7 @@ def _chosen(names: Sequence[str]) -> list[str]:
     wanted = list(dict.fromkeys(BENCHES if list(names) == ["all"] else names))
     for name in wanted:
         if name not in BENCHES:
-            raise UsageError(f'bench "{name}" is not there; there are: {", ".join(BENCHES)}')
+            raise UsageError(f'bench "{name}" is not there; there are: {", ".join(BENCHES)}, all')
     return wanted
 
 

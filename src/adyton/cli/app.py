@@ -37,6 +37,8 @@ def main(words: Sequence[str]) -> int:
         UsageError: The line makes no sense.
     """
     command = typer.main.get_command(application)
+    if not words:
+        words = ["--help"]
     try:
         code = command.main(args=list(words), prog_name="adyton", standalone_mode=False)
     except typer.Abort:
@@ -167,7 +169,10 @@ def _stat(
 
 @application.command("bench")
 def _bench(
-    names: Annotated[list[str], typer.Argument(help="Which; see `adyton bench list`.")],
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Which; all for all. Without any: says what there is."),
+    ] = None,
     *,
     json: Annotated[
         str | None, typer.Option("--json", metavar="FILE", help="Write rows; - is stdout.")
@@ -178,4 +183,4 @@ def _bench(
     quick: Annotated[bool, typer.Option("--quick", help="At most 30 seconds each.")] = False,
 ) -> None:
     """Compare with Linux on this machine."""
-    raise typer.Exit(bench.main(names, json=json, plot=plot, quick=quick))
+    raise typer.Exit(bench.main(names or ["list"], json=json, plot=plot, quick=quick))

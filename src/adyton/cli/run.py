@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from adyton.cli import options
-from adyton.errors import UsageError
+from adyton.errors import AdytonError, UsageError
 from adyton.launch import decoder, plan, runner, units
 from adyton.launch.host import Volume
 from adyton.launch.request import Request, write_plan
@@ -52,15 +52,22 @@ def start(
     """
     request = to_request(scanned, verb=verb)
     _refuse_manifest(scanned)
-    stat = _open_output(scanned.text("stat"))
-    request.decoder = decoder.command(
-        summary=summary,
-        durations=durations,
-        crashes_only=request.trace is None,
-        output=_emptied(scanned.text("trace_output")),
-        volumes=[(volume.host, volume.guest) for volume in request.volumes],
-    )
-    memfd = write_plan(request, plan.Descriptors(stat=stat))
+    made = [name for name in map(scanned.text, ("stat", "trace_output")) if _is_new(name)]
+    try:
+        stat = _open_output(scanned.text("stat"))
+        request.decoder = decoder.command(
+            summary=summary,
+            durations=durations,
+            crashes_only=request.trace is None,
+            output=_emptied(scanned.text("trace_output")),
+            volumes=[(volume.host, volume.guest) for volume in request.volumes],
+        )
+        memfd = write_plan(request, plan.Descriptors(stat=stat))
+    except AdytonError:
+        for name in made:
+            if name and os.path.exists(name):
+                os.unlink(name)
+        raise
     runner.execute(memfd, [] if stat is None else [stat], range_size=plan.QUICK_ADDRESS_SPACE)
 
 
@@ -177,13 +184,18 @@ def _features(scanned: Scanned) -> int:
     return flags
 
 
+def _is_new(name: str | None) -> bool:
+    return name is not None and name != "-" and not os.path.lexists(name)
+
+
 def _open_output(name: str | None) -> int | None:
     if name is None:
         return None
     if name == "-":
-        return os.dup(2)
+        return plan.above_streams(os.dup(2))
     try:
-        return os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        return plan.above_streams(os.open(name, flags, 0o666))
     except OSError as error:
         raise UsageError(f"{name}: {error.strerror}") from None
 

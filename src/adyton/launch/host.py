@@ -14,7 +14,7 @@ from adyton.errors import ProgramNotExecutable, ProgramNotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 _SYSTEM = ("/usr", "/bin", "/sbin", "/etc", "/opt")
 # The LibOS has its own: the host's would tell of the host.
@@ -40,7 +40,12 @@ class Volume:
 
 
 def roots(
-    program: str | None, *, directory: str, environment: Mapping[str, str], home: str
+    program: str | None,
+    *,
+    directory: str,
+    environment: Mapping[str, str],
+    home: str,
+    guests: Sequence[str] = (),
 ) -> list[str]:
     """List the host's paths that quick mode offers, none of which lies within another.
 
@@ -49,6 +54,7 @@ def roots(
         directory: Working directory.
         environment: What the program will see.
         home: The caller's home directory, which is never offered but as the working directory.
+        guests: Where volumes will be; a working directory in one is not the host's.
     """
     found = [path for path in _SYSTEM if os.path.exists(path)]
     found += sorted("/" + name for name in os.listdir("/") if name.startswith("lib"))
@@ -66,7 +72,7 @@ def roots(
         named = os.path.isabs(offered) and os.path.lexists(offered) and offered not in (home, "/")
         if named and not _within(offered, found):
             found.append(offered)
-    if directory != "/" and not _within(directory, [*found, *_OURS]):
+    if directory != "/" and not _within(directory, [*found, *_OURS, *guests]):
         found.append(directory)
     # What lies below another root comes with it.
     return [path for path in found if not _within(path, [p for p in found if p != path])]
@@ -97,6 +103,41 @@ def find(program: str, *, directory: str, environment: Mapping[str, str]) -> str
     if denied:
         raise ProgramNotExecutable(f"{program}: permission denied ({denied})")
     raise ProgramNotFound(f"{program}: not found in PATH")
+
+
+def is_inside(directory: str, guests: Iterable[str]) -> bool:
+    """Say whether a directory may be there without the host: the LibOS's own, or in a volume."""
+    return _within(directory, ["/", *_OURS, "/run", *guests])
+
+
+def check_interpreter(program: str, *, directory: str) -> None:
+    """Say what only the host can tell well: which interpreter a script or an ELF file lacks.
+
+    Raises:
+        ProgramNotFound: It names an interpreter that is not on the host.
+    """
+    words = _shebang(program)
+    name = words[0] if words else _elf_interpreter(program)
+    if name and not os.path.exists(os.path.join(directory, name)):
+        raise ProgramNotFound(f"{os.path.normpath(program)}: its interpreter {name} is not there; install it")
+
+
+def _elf_interpreter(path: str) -> str:
+    """Return the PT_INTERP of an ELF file; "" when it has none or is malformed."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            head = file.read(4096)
+    except OSError:
+        return ""
+    if head[:6] != b"\x7fELF\2\1" or len(head) < 64:
+        return ""
+    at = int.from_bytes(head[32:40], "little")
+    for _ in range(int.from_bytes(head[56:58], "little")):
+        if head[at : at + 4] == b"\3\0\0\0":
+            offset, size = (int.from_bytes(head[at + n : at + n + 8], "little") for n in (8, 32))
+            return os.fsdecode(head[offset : offset + size].split(b"\0")[0])
+        at += 56
+    return ""
 
 
 def _executable(path: str) -> bool:
@@ -171,5 +212,5 @@ def _real_prefix(folder: str) -> list[str]:
     return [] if real == folder else [os.path.dirname(real)]
 
 
-def _within(path: str, folders: list[str] | tuple[str, ...]) -> bool:
+def _within(path: str, folders: Iterable[str]) -> bool:
     return any(path == folder or path.startswith(folder + "/") for folder in folders)

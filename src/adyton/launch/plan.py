@@ -263,6 +263,15 @@ def write(
     return _sealed([head + bytes(pages_offset - len(head)), *(s.pages for s in segments)])
 
 
+def above_streams(descriptor: int) -> int:
+    """Move a descriptor out of the way of the standard streams, where the caller closed one."""
+    if descriptor > 2:
+        return descriptor
+    moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3)
+    os.close(descriptor)
+    return moved
+
+
 def untrusted_len(vcpus: int, boot_len: int) -> int:
     """Bytes of untrusted memory: rings and bounce buffers for each vCPU, mailbox, boot blob."""
     boot_pages = -(-boot_len // PAGE) * PAGE
@@ -275,7 +284,7 @@ def _plus_one(descriptor: int | None) -> int:
 
 def _sealed(parts: list[bytes | bytearray]) -> int:
     try:
-        descriptor = os.memfd_create("adyton-plan", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        descriptor = above_streams(os.memfd_create("adyton-plan", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING))
     except OSError as error:
         raise StartError(
             f"this host gives no memory files (memfd_create: {error.strerror}); allow the call in "

@@ -148,11 +148,18 @@ def _boot(request: Request) -> bytes:
 
 
 def _add_roots(boot: plan.Boot, request: Request) -> None:
+    guests = [volume.guest for volume in request.volumes]
+    if not os.path.isdir(request.directory) and not host.is_inside(request.directory, guests):
+        raise UsageError(
+            f"the working directory {request.directory} is not there; -w names another, "
+            f"-v HOST:{request.directory} makes one"
+        )
     program: str | None = None
     try:
         program = host.find(
             request.arguments[0], directory=request.directory, environment=request.environment
         )
+        host.check_interpreter(program, directory=request.directory)
     except (ProgramNotFound, ProgramNotExecutable):
         # It may lie in a volume; then only the LibOS can tell.
         if not request.volumes:
@@ -162,6 +169,7 @@ def _add_roots(boot: plan.Boot, request: Request) -> None:
         directory=request.directory,
         environment=request.environment,
         home=caller.home(),
+        guests=guests,
     ):
         raw = os.fsencode(path)
         boot.add_root(raw, raw, plan.LAYERED | (0 if os.path.isdir(path) else plan.FILE))
@@ -170,4 +178,4 @@ def _add_roots(boot: plan.Boot, request: Request) -> None:
             raise UsageError(f"-v {volume.host}: there is no such file or directory on the host")
         flags = plan.REVALIDATE | (plan.WRITABLE if volume.writable else 0)
         flags |= 0 if os.path.isdir(volume.host) else plan.FILE
-        boot.add_root(os.fsencode(volume.host), os.fsencode(volume.guest), flags)
+        boot.add_root(os.fsencode(os.path.realpath(volume.host)), os.fsencode(volume.guest), flags)

@@ -53,6 +53,8 @@ class Options(TypedDict, total=False):
         name: Name of the enclave.
         exit_cost: Cycles to add to each exit and entry.
         stat: File that gets the counters as JSON.
+        bufsize, pipesize, start_new_session, process_group: As `subprocess.Popen` has them, of the
+            process that holds the enclave.
     """
 
     env: Mapping[str, str] | None
@@ -64,6 +66,10 @@ class Options(TypedDict, total=False):
     name: str
     exit_cost: int
     stat: StrPath | None
+    bufsize: int
+    pipesize: int
+    start_new_session: bool
+    process_group: int | None
 
 
 class Process:
@@ -223,6 +229,7 @@ class Enclave:
         stderr: int | IO[Any] | None = None,
         capture_output: bool = False,
         text: bool | None = None,
+        universal_newlines: bool | None = None,
         encoding: str | None = None,
         errors: str | None = None,
         timeout: float | None = None,
@@ -252,6 +259,7 @@ class Enclave:
             stdout=stdout,
             stderr=stderr,
             text=text,
+            universal_newlines=universal_newlines,
             encoding=encoding,
             errors=errors,
             **options,
@@ -277,9 +285,9 @@ class Enclave:
         stdout: int | IO[Any] | None = None,
         stderr: int | IO[Any] | None = None,
         text: bool | None = None,
+        universal_newlines: bool | None = None,
         encoding: str | None = None,
         errors: str | None = None,
-        bufsize: int = -1,
         **options: Unpack[Options],
     ) -> Process:
         """Start a program and return at once, as `subprocess.Popen` does.
@@ -303,9 +311,13 @@ class Enclave:
                     stdout=stdout,
                     stderr=stderr,
                     text=text,
+                    universal_newlines=universal_newlines,
                     encoding=encoding,
                     errors=errors,
-                    bufsize=bufsize,
+                    bufsize=options.get("bufsize", -1),
+                    pipesize=options.get("pipesize", -1),
+                    start_new_session=options.get("start_new_session", False),
+                    process_group=options.get("process_group"),
                     env={},
                     pass_fds=keep,
                 )

@@ -48,6 +48,15 @@ def test_exit_codes() -> None:
         (("run", "--env-file", "/no/such/file", "true"), 125, "/no/such/file"),
         (("run", "-v", "/no/such/folder:/x", "true"), 125, "/no/such/folder"),
         (("run", "-w", "/no/such/folder", "true"), 125, "/no/such/folder"),
+        (("run", "-w", "/etc/passwd", "true"), 125, "/etc/passwd"),
+        (("run", "-v", "/etc:/v", "-w", "/v/none", "true"), 125, "/v/none"),
+        (("run", "--stat", "new.json", "no-such-program"), 127, "no-such-program"),
+        (("trace", "-o", "new.txt", "no-such-program"), 127, "no-such-program"),
+        (("run", "--stat", "/no/such/folder/x", "true"), 125, "/no/such/folder/x"),
+        (("run", "-d", "true"), 125, "--detach"),
+        (("print", "mrenclave", "--manifest", "none.toml"), 125, "none.toml"),
+        (("stat", "none.json"), 125, "none.json"),
+        (("bench", "none"), 125, "none"),
         (("run", "--backend", "warp", "true"), 125, "warp"),
         (("run", "--exit-cost", "-1", "true"), 125, "exit-cost"),
         (("run", "--image", "x.img", "true"), 125, "image"),
@@ -90,6 +99,92 @@ def test_malformed_programs(content: bytes, tmp_path: Path) -> None:
     assert result.stderr.startswith("adyton: ")
 
 
+def test_missing_interpreters(tmp_path: Path) -> None:
+    script, program = tmp_path / "script", tmp_path / "program"
+    script.write_text("#!/no/such/interpreter\n")
+    elf = Path("/usr/bin/true").read_bytes()
+    program.write_bytes(elf.replace(b"/lib64/ld-linux", b"/nowhere/linux", 1))
+    for path, name in ((script, "/no/such/interpreter"), (program, "/nowhere/linux")):
+        path.chmod(0o755)
+        result = run("run", str(path))
+        assert result.returncode == 127
+        assert f"{path}: its interpreter {name}" in result.stderr
+
+
+def test_no_words_are_a_question() -> None:
+    result = run()
+    assert result.returncode == 0
+    assert "Usage" in result.stdout
+    result = run("bench")
+    assert result.returncode == 0
+    assert "syscall" in result.stdout
+
+
+def denied(number: int, option: int | None = None) -> str:
+    """A script that runs the words behind it with a system call, or one of its options, denied."""
+    check = f"stmt(0x20, 16) + jump({option})" if option else "b''"
+    return f"""
+import ctypes, os, struct, sys
+def stmt(code, k): return struct.pack("<HBBI", code, 0, 0, k)
+def jump(k): return struct.pack("<HBBI", 0x15, 1, 0, k) + stmt(6, 0x7FFF0000)
+code = ctypes.create_string_buffer(stmt(0x20, 0) + jump({number}) + {check} + stmt(6, 0x50016))
+words = struct.pack("<H6xQ", (len(code) - 1) // 8, ctypes.addressof(code))
+libc = ctypes.CDLL(None)
+assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, words, 0, 0) == 0
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+IO_URING_SETUP, MEMFD_CREATE, PRCTL, USER_DISPATCH = 425, 319, 157, 59
+
+
+@pytest.mark.parametrize(
+    ("script", "status", "text"),
+    [
+        (denied(MEMFD_CREATE), 125, "memfd_create"),
+        (denied(PRCTL, USER_DISPATCH), 125, "Syscall User Dispatch"),
+        (denied(IO_URING_SETUP), 0, ""),
+    ],
+    ids=["memfd", "user-dispatch", "rings"],
+)
+def test_a_host_that_lacks_a_feature(script: str, status: int, text: str) -> None:
+    """One line and the next step; without io_uring it runs."""
+    words = [sys.executable, "-c", script, *adyton_command(), "run", "true"]
+    result = subprocess.run(words, capture_output=True, text=True, timeout=60, env=environment())
+    assert result.returncode == status, result.stderr
+    assert text in result.stderr
+    assert result.stderr.count("\n") == (1 if text else 0)
+
+
+@pytest.mark.parametrize(
+    ("limit", "status", "text"),
+    [
+        ("ulimit -v 4000000", 125, "ulimit -v"),
+        ("ulimit -n 20", 125, "ulimit -n"),
+        ("ulimit -Sn 20", 0, ""),
+    ],
+)
+def test_limits_of_the_host(limit: str, status: int, text: str) -> None:
+    words = ["bash", "-c", f'{limit}; exec "$@"', "-", *adyton_command(), "run", "true"]
+    result = subprocess.run(words, capture_output=True, text=True, timeout=60, env=environment())
+    assert (result.returncode, text in result.stderr) == (status, True), result.stderr
+
+
+def test_closed_streams_are_nobody_elses(tmp_path: Path) -> None:
+    """The plan never stands where a closed stream was."""
+    out = tmp_path / "out"
+    script = f'exec "$@" <&- 2>{out}'
+    words = ["bash", "-c", script, "-", *adyton_command(), "run", "cat"]
+    result = subprocess.run(words, capture_output=True, timeout=60, env=environment())
+    assert b"ADYPLAN" not in result.stdout
+
+
+def test_new_processes_are_named_as_missing() -> None:
+    result = run("run", "bash", "-c", "(echo a)")
+    assert "adyton: clone(" in result.stderr
+    assert "is not supported: ENOSYS" in result.stderr
+
+
 @pytest.mark.smoke
 def test_streams_pass_through() -> None:
     result = subprocess.run(
@@ -127,6 +222,16 @@ def test_environment_and_directory(tmp_path: Path) -> None:
         'echo "$GIVEN|$TZ|$FROM_FILE|$HOME"; pwd',
     )  # fmt: skip
     assert result.stdout == "x=y|UTC|one two|/root\n/usr\n"
+
+
+def test_a_working_directory_in_a_volume(tmp_path: Path) -> None:
+    (tmp_path / "real" / "sub").mkdir(parents=True)
+    (tmp_path / "real" / "sub" / "file").write_text("here\n")
+    (tmp_path / "link").symlink_to("real")
+    for name in ("real", "link"):
+        volume = f"{tmp_path / name}:/data"
+        result = run("run", "-v", volume, "-w", "/data/sub", "cat", "file")
+        assert result.stdout == "here\n", result.stderr
 
 
 def test_volumes(tmp_path: Path) -> None:

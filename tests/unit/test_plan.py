@@ -10,6 +10,8 @@ import struct
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from adyton.errors import UsageError
 from adyton.launch import elf, install, plan, request
@@ -67,6 +69,46 @@ def test_header_and_segments() -> None:
     assert all(end == start for (_, end), (start, _) in itertools.pairwise(spans))
     assert spans[-1][1] == len(data)
     assert spans[0][0] % PAGE == 0
+
+
+def apart(blob: bytes) -> list[tuple[int, bytes]]:
+    """Take a boot blob apart, as `crates/kernel/src/start.rs` does."""
+    found, at = [], 0
+    while at < len(blob):
+        tag, length = plan.ITEM.unpack_from(blob, at)
+        found.append((tag, blob[at + 8 : at + 8 + length]))
+        at += 8 + -(-length // 8) * 8
+    assert at == len(blob)
+    return found
+
+
+@given(st.lists(st.tuples(st.integers(0, (1 << 32) - 1), st.binary(max_size=100))))
+def test_what_goes_into_a_blob_comes_out(given_items: list[tuple[int, bytes]]) -> None:
+    boot = plan.Boot()
+    for tag, value in given_items:
+        boot.add(tag, value)
+    assert apart(boot.blob()) == given_items
+
+
+@given(
+    vcpus=st.integers(1, 64),
+    memory=st.integers(0, 1 << 46),
+    cost=st.integers(0, (1 << 32) - 1),
+    boot=st.binary(max_size=10_000),
+)
+@settings(max_examples=30, deadline=None)
+def test_any_plan_holds_what_was_asked_for(vcpus: int, memory: int, cost: int, boot: bytes) -> None:
+    with written(boot, vcpus=vcpus, memory=memory, exit_cost=cost) as (_, data):
+        header = plan.HEADER.unpack_from(data)
+        assert (header[3], header[9], header[11], header[12]) == (len(data), vcpus, cost, memory)
+        assert data[header[5] : header[5] + header[6]] == boot
+        end = header[5] + len(boot)
+        first = min(
+            plan.SEGMENT.unpack_from(data, header[4] + n * plan.SEGMENT.size)[2]
+            for n in range(header[2])
+        )
+        assert end <= first < end + PAGE
+        assert not any(data[end:first])
 
 
 def test_a_slot_enters_the_image() -> None:
@@ -132,14 +174,7 @@ def items(descriptor: int) -> list[tuple[int, bytes]]:
     data = os.pread(descriptor, 1 << 26, 0)
     os.close(descriptor)
     header = plan.HEADER.unpack_from(data)
-    at, end = header[5], header[5] + header[6]
-    found = []
-    while at < end:
-        tag, length = plan.ITEM.unpack_from(data, at)
-        found.append((tag, data[at + 8 : at + 8 + length]))
-        at += 8 + -(-length // 8) * 8
-    assert at == end
-    return found
+    return apart(data[header[5] : header[5] + header[6]])
 
 
 def test_boot_blob(installed: Path) -> None:

@@ -11,10 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adyton.errors import TraceMalformed
-from adyton.observe import calls, numbers, records, symbols, trace
+from adyton.observe import calls, forms, numbers, records, structures, symbols, trace
 from adyton.observe.records import BYTES, STRING, Item, Record
 
 MINUS_100 = (1 << 64) - 100
+# struct stat: a regular file of 77 bytes.
+STAT = bytes(24) + struct.pack("<I", 0o100644) + bytes(20) + struct.pack("<q", 77)
+# struct sockaddr_in: port 80 of this host.
+INTERNET = struct.pack("<H", 2) + struct.pack(">H", 80) + bytes([127, 0, 0, 1]) + bytes(8)
 
 
 def record(
@@ -60,12 +64,12 @@ def memory(index: int, data: bytes, *, cut: bool = False) -> Item:
         ),
         (
             record("mmap", 0, 8192, 3, 0x22, (1 << 64) - 1, 0, result=0x7F0000000000),
-            "mmap(NULL, 8192, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0x0) "
+            "mmap(NULL, 8192, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0) "
             "= 0x7f0000000000",
         ),
         (
             record("futex", 0x1000, 0x80, 2, 0, result=-11),
-            "futex(0x1000, FUTEX_WAIT_PRIVATE, 2, NULL, NULL, 0x0) "
+            "futex(0x1000, FUTEX_WAIT_PRIVATE, 2, NULL) "
             "= -1 EAGAIN (Resource temporarily unavailable)",
         ),
         (
@@ -74,7 +78,7 @@ def memory(index: int, data: bytes, *, cut: bool = False) -> Item:
         ),
         (
             record("pipe2", 9, 0o2000000, items=(memory(0, struct.pack("<ii", 3, 4)),)),
-            "pipe2([3, 4], O_RDONLY|O_CLOEXEC) = 0",
+            "pipe2([3, 4], O_CLOEXEC) = 0",
         ),
         (
             record(
@@ -83,16 +87,92 @@ def memory(index: int, data: bytes, *, cut: bool = False) -> Item:
             "rt_sigprocmask(SIG_SETMASK, [INT], NULL, 8) = 0",
         ),
         (
-            record("execve", 9, 9, 9, items=(text(0, b"/bin/a"), memory(1, b"a\0b c\0"))),
-            'execve("/bin/a", ["a", "b c"], 0x9) = 0',
+            record(
+                *("execve", 9, 9, 9),
+                items=(text(0, b"/bin/a"), memory(1, b"a\0\0b c\0"), memory(2, b"\3\0\0\0")),
+            ),
+            'execve("/bin/a", ["a", "", "b c"], 0x9 /* 3 vars */) = 0',
+        ),
+        (
+            record("execve", 9, 9, 9, items=(memory(1, b"a\0", cut=True),)),
+            'execve(0x9, ["a", ...], 0x9) = 0',
+        ),
+        (record("exit_group", 3), "exit_group(3) = ?"),
+        (
+            record("fcntl", 1, 3, 77, result=0o2001),
+            "fcntl(1, F_GETFL) = 0x401 (flags O_WRONLY|O_APPEND)",
+        ),
+        (record("fcntl", 1, 2, 1), "fcntl(1, F_SETFD, FD_CLOEXEC) = 0"),
+        (
+            record("fcntl", 1, 6, 9, items=(memory(2, struct.pack("<hh4xqq8x", 1, 0, 5, 0)),)),
+            "fcntl(1, F_SETLK, {l_type=F_WRLCK, l_whence=SEEK_SET, l_start=5, l_len=0}) = 0",
+        ),
+        (
+            record("futex", 0x1000, 0x81, 1, 7, 7, 7, result=1),
+            "futex(0x1000, FUTEX_WAKE_PRIVATE, 1) = 1",
+        ),
+        (
+            record("futex", 16, 4, 1, 7, 32, 9),
+            "futex(0x10, FUTEX_CMP_REQUEUE, 1, 7, 0x20, 9) = 0",
+        ),
+        (
+            record("mremap", 4096, 1, 2, 1, 9, result=4096),
+            "mremap(0x1000, 1, 2, MREMAP_MAYMOVE) = 0x1000",
+        ),
+        (
+            record("prctl", 15, 9, items=(text(1, b"name"),)),
+            'prctl(PR_SET_NAME, "name") = 0',
+        ),
+        (
+            record("ioctl", 0, 0x5413, 9, items=(memory(2, struct.pack("<4H", 24, 80, 0, 0)),)),
+            "ioctl(0, TIOCGWINSZ, {ws_row=24, ws_col=80, ws_xpixel=0, ws_ypixel=0}) = 0",
+        ),
+        (
+            record(
+                *("rt_sigaction", 2, 9, 0, 8),
+                items=(memory(1, struct.pack("<QQQQ", 0x1234, 0x14000000, 0x99, 2)),),
+            ),
+            "rt_sigaction(SIGINT, {sa_handler=0x1234, sa_mask=[INT], "
+            "sa_flags=SA_RESTORER|SA_RESTART, sa_restorer=0x99}, NULL, 8) = 0",
+        ),
+        (
+            record("newfstatat", 3, 9, 9, 0x1000, items=(text(1, b""), memory(2, STAT))),
+            'newfstatat(3, "", {st_mode=S_IFREG|0644, st_size=77, ...}, AT_EMPTY_PATH) = 0',
+        ),
+        (
+            record("poll", 9, 1, 5, result=1, items=(memory(0, struct.pack("<ihh", 3, 1, 17)),)),
+            "poll([{fd=3, events=POLLIN, revents=POLLIN|POLLHUP}], 1, 5) = 1",
+        ),
+        (
+            record("select", 9, 9, 0, 0, 0, items=(memory(1, b"\x09" + bytes(7)),)),
+            "select(9, [0 3], NULL, NULL, NULL) = 0",
+        ),
+        (
+            record("connect", 3, 9, 16, items=(memory(1, INTERNET),)),
+            'connect(3, {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("127.0.0.1")}, '
+            "16) = 0",
+        ),
+        (
+            record("bind", 3, 9, 6, items=(memory(1, b"\1\0\0abc"),)),
+            'bind(3, {sa_family=AF_UNIX, sun_path=@"abc"}, 6) = 0',
+        ),
+        (
+            record(
+                "writev", 1, 9, 1, result=2, items=(memory(1, struct.pack("<3Q", 5, 2, 2) + b"hi"),)
+            ),
+            'writev(1, [{iov_base="hi", iov_len=2}], 1) = 2',
+        ),
+        (
+            record("epoll_ctl", 3, 1, 4, 9, items=(memory(3, struct.pack("<IQ", 0x80000001, 7)),)),
+            "epoll_ctl(3, EPOLL_CTL_ADD, 4, {events=EPOLLIN|EPOLLET, data=0x7}) = 0",
         ),
         (record("kill", 7, 15), "kill(7, SIGTERM) = 0"),
         (record("lseek", 3, (1 << 64) - 1, 2), "lseek(3, -1, SEEK_END) = 0"),
         (record("getpid", result=7), "getpid() = 7"),
-        (record(999, 1, 2), "syscall_999(0x1, 0x2, 0x0, 0x0, 0x0, 0x0) = 0"),
+        (record(999, 1, 2), "syscall_999(0x1, 0x2, 0, 0, 0, 0) = 0"),
         (
             record(records.SIGNAL, 11, 1, 0x10),
-            "--- SIGSEGV {si_signo=SIGSEGV, si_code=1, si_addr=0x10} ---",
+            "--- SIGSEGV {si_signo=SIGSEGV, si_code=SEGV_MAPERR, si_addr=0x10} ---",
         ),
         (record(records.GONE, 0, 3), "+++ exited with 3 +++"),
         (record(records.GONE, 1, 9), "+++ killed by SIGKILL +++"),
@@ -121,6 +201,15 @@ def test_missing_calls_and_crashes_are_diagnostics() -> None:
 
 def test_every_table_row_is_a_call() -> None:
     assert set(calls.CALLS) <= set(numbers.NUMBERS)
+
+
+@pytest.mark.parametrize("name", [*structures.STRUCTURES, *structures.LISTS])
+@given(data=st.binary(max_size=256), cut=st.booleans())
+def test_any_memory_prints(name: str, data: bytes, cut: bool) -> None:
+    """In one line, whatever a program has there."""
+    shown = forms.argument(name, 0x1000, (data, cut))
+    assert shown
+    assert shown.isprintable()
 
 
 def test_decode_and_summary() -> None:

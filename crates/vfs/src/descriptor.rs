@@ -245,7 +245,8 @@ impl Slots {
         if start == self.lowest {
             self.lowest = fd + 1;
         }
-        u32::try_from(fd).map_err(|_| Errno::EMFILE.into())
+        u32::try_from(fd)
+            .map_err(|_| Errno::EMFILE.because("no descriptor is free (see RLIMIT_NOFILE)"))
     }
 
     fn reach(&mut self, fd: usize) {

@@ -168,7 +168,7 @@ impl Object for Device {
             (Kind::Random | Kind::Urandom, _) => {
                 Err(Errno::EINVAL.because("the random devices have no such control"))
             }
-            _ => Err(Errno::ENOTTY.into()),
+            _ => Err(Errno::ENOTTY.because("what was opened has no such control")),
         }
     }
 

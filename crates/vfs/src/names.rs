@@ -19,9 +19,11 @@ use crate::path::{LastName, Leaf, Name, Start, Walk};
 pub async fn make(start: Start<'_>, path: &[u8], new: New<'_>) -> Result<Place> {
     let mut walk = Walk::new(start, path)?;
     let leaf = walk.to_leaf().await?;
-    let LastName::Name(name) = &leaf.name else { return Err(Errno::EEXIST.into()) };
+    let LastName::Name(name) = &leaf.name else {
+        return Err(Errno::EEXIST.because("the path ends in no name"));
+    };
     if walk.look(name).await?.is_some() {
-        return Err(Errno::EEXIST.into());
+        return Err(Errno::EEXIST.because("the name is taken"));
     }
     if leaf.slash && new.kind != Kind::Directory {
         return Err(Errno::ENOENT.because("only a directory's name may end in a slash"));
@@ -52,9 +54,11 @@ pub(crate) async fn make_in(
 pub async fn link(target: &Place, start: Start<'_>, path: &[u8]) -> Result<()> {
     let mut walk = Walk::new(start, path)?;
     let leaf = walk.to_leaf().await?;
-    let LastName::Name(name) = &leaf.name else { return Err(Errno::EEXIST.into()) };
+    let LastName::Name(name) = &leaf.name else {
+        return Err(Errno::EEXIST.because("the path ends in no name"));
+    };
     if walk.look(name).await?.is_some() {
-        return Err(Errno::EEXIST.into());
+        return Err(Errno::EEXIST.because("the name is taken"));
     }
     if leaf.slash {
         return Err(Errno::ENOENT.because("only a directory's name may end in a slash"));
@@ -81,7 +85,9 @@ pub async fn link(target: &Place, start: Start<'_>, path: &[u8]) -> Result<()> {
 pub async fn unlink(start: Start<'_>, path: &[u8]) -> Result<()> {
     let mut walk = Walk::new(start, path)?;
     let leaf = walk.to_leaf().await?;
-    let LastName::Name(name) = &leaf.name else { return Err(Errno::EISDIR.into()) };
+    let LastName::Name(name) = &leaf.name else {
+        return Err(Errno::EISDIR.because("the path ends in no name"));
+    };
     let place = victim(&mut walk, &leaf, name).await?;
     let directory = place.node().kind() == Kind::Directory;
     if leaf.slash {
@@ -89,7 +95,7 @@ pub async fn unlink(start: Start<'_>, path: &[u8]) -> Result<()> {
     }
     check_removable(&leaf.parent, &place, start.who)?;
     if directory {
-        return Err(Errno::EISDIR.into());
+        return Err(Errno::EISDIR.because("a directory is removed by rmdir"));
     }
     remove(&leaf, &place).await
 }
@@ -104,13 +110,13 @@ pub async fn remove_directory(start: Start<'_>, path: &[u8]) -> Result<()> {
     let name = match &leaf.name {
         LastName::Name(name) => name,
         LastName::Dot => return Err(Errno::EINVAL.because("'.' can't be removed")),
-        LastName::DotDot => return Err(Errno::ENOTEMPTY.into()),
+        LastName::DotDot => return Err(Errno::ENOTEMPTY.because("'..' can't be removed")),
         LastName::Root => return Err(Errno::EBUSY.because("the root can't be removed")),
     };
     let place = victim(&mut walk, &leaf, name).await?;
     check_removable(&leaf.parent, &place, start.who)?;
     if place.node().kind() != Kind::Directory {
-        return Err(Errno::ENOTDIR.into());
+        return Err(Errno::ENOTDIR.because("rmdir removes directories only"));
     }
     remove(&leaf, &place).await
 }
@@ -153,15 +159,19 @@ pub async fn rename(
     let moved = old_walk.look(old_name).await?.ok_or(Errno::ENOENT)?;
     let there = new_walk.look(new_name).await?;
     match (&there, existing) {
-        (Some(_), Existing::Refuse) => return Err(Errno::EEXIST.into()),
-        (None, Existing::Exchange) => return Err(Errno::ENOENT.into()),
+        (Some(_), Existing::Refuse) => {
+            return Err(Errno::EEXIST.because("RENAME_NOREPLACE, and the name is taken"));
+        }
+        (None, Existing::Exchange) => {
+            return Err(Errno::ENOENT.because("RENAME_EXCHANGE, and one is missing"));
+        }
         _ => {}
     }
     let is_directory = |place: &Place| place.node().kind() == Kind::Directory;
     if !is_directory(&moved) {
         let slash = new_leaf.slash && existing != Existing::Exchange;
         if old_leaf.slash || slash {
-            return Err(Errno::ENOTDIR.into());
+            return Err(Errno::ENOTDIR.because("a slash follows what is no directory"));
         }
     }
     if moved.dentry.is_above(&new_leaf.parent.dentry) {
@@ -178,8 +188,12 @@ pub async fn rename(
             check_removable(&new_leaf.parent, there, to.who)?;
             if existing != Existing::Exchange {
                 match (is_directory(&moved), is_directory(there)) {
-                    (true, false) => return Err(Errno::ENOTDIR.into()),
-                    (false, true) => return Err(Errno::EISDIR.into()),
+                    (true, false) => {
+                        return Err(Errno::ENOTDIR.because("a directory replaces only directories"));
+                    }
+                    (false, true) => {
+                        return Err(Errno::EISDIR.because("only a directory replaces one"));
+                    }
                     _ => {}
                 }
             }
@@ -208,7 +222,7 @@ pub async fn rename(
 async fn victim(walk: &mut Walk<'_>, leaf: &Leaf, name: &Name) -> Result<Place> {
     let found = walk.look(name).await?;
     leaf.parent.mount.check_writable()?;
-    found.ok_or_else(|| Errno::ENOENT.into())
+    found.ok_or(Errno::ENOENT.because("nothing has that name"))
 }
 
 fn check_writable(parent: &Place, who: &Credentials) -> Result<()> {

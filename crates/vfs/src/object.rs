@@ -195,7 +195,7 @@ pub trait Object: Any + Send + Sync {
     /// `SEEK_DATA` and `SEEK_HOLE`: the next data (`hole` false) or hole from `offset` on.
     fn seek_data(&self, offset: u64, hole: bool) -> Result<u64> {
         let _ = (offset, hole);
-        Err(Errno::ESPIPE.into())
+        Err(Errno::ESPIPE.because("it has no position"))
     }
 
     /// Brings contents in that an attempt missed.
@@ -226,7 +226,7 @@ pub trait Object: Any + Send + Sync {
         argument: &mut dyn IoctlArgument,
     ) -> Result<u64> {
         let _ = (open, request, argument);
-        Err(Errno::ENOTTY.into())
+        Err(Errno::ENOTTY.because("what was opened has no such control"))
     }
 
     /// Cached contents that can be mapped; `None`: ENODEV.
@@ -238,7 +238,7 @@ pub trait Object: Any + Send + Sync {
     /// position.
     fn list(&self, position: u64, each: &mut dyn FnMut(Entry<'_>) -> bool) -> Attempt<u64> {
         let _ = (position, each);
-        Err(Errno::ENOTDIR.into())
+        Err(Errno::ENOTDIR.because("it has no entries").into())
     }
 
     /// Sets the length.

@@ -69,14 +69,17 @@ pub async fn open(start: Start<'_>, path: &[u8], request: Request) -> Result<Arc
     loop {
         let leaf = walk.to_leaf().await?;
         let name: &Name = match &leaf.name {
-            LastName::Name(_) if leaf.slash => return Err(Errno::EISDIR.into()),
+            LastName::Name(_) if leaf.slash => {
+                return Err(Errno::EISDIR
+                    .because("a file can't be made under a name with a slash behind it"));
+            }
             LastName::Name(name) => name,
             _ => return open_existing(leaf.parent, start.who, request).await,
         };
         match walk.look(name).await? {
             Some(place) if place.node().kind() == Kind::Link => {
                 if request.how.contains(How::EXCLUSIVE) {
-                    return Err(Errno::EEXIST.into());
+                    return Err(Errno::EEXIST.because("O_EXCL, and a symbolic link has the name"));
                 }
                 if request.how.contains(How::NO_FOLLOW) {
                     return Err(Errno::ELOOP.because("the last name is a symbolic link"));
@@ -102,7 +105,7 @@ pub async fn open(start: Start<'_>, path: &[u8], request: Request) -> Result<Arc
 async fn open_unnamed(start: Start<'_>, path: &[u8], request: Request) -> Result<Arc<OpenFile>> {
     let directory = path::resolve(start, path, Last::Follow).await?;
     if directory.node().kind() != Kind::Directory {
-        return Err(Errno::ENOTDIR.into());
+        return Err(Errno::ENOTDIR.because("O_TMPFILE needs a directory"));
     }
     directory.mount.check_writable()?;
     start.who.check(directory.node().owner(), Access::WRITE | Access::EXECUTE)?;
@@ -132,10 +135,10 @@ async fn create(
 /// Opens what `O_CREAT` found to be there.
 async fn open_existing(place: Place, who: &Credentials, request: Request) -> Result<Arc<OpenFile>> {
     if request.how.contains(How::EXCLUSIVE) {
-        return Err(Errno::EEXIST.into());
+        return Err(Errno::EEXIST.because("O_EXCL, and the name is taken"));
     }
     if place.node().kind() == Kind::Directory {
-        return Err(Errno::EISDIR.into());
+        return Err(Errno::EISDIR.because("O_CREAT makes no directories"));
     }
     open_place(place, who, request).await
 }
@@ -152,7 +155,7 @@ pub async fn open_place(
     let kind = place.node().kind();
     let status = request.status;
     if request.how.contains(How::DIRECTORY) && kind != Kind::Directory {
-        return Err(Errno::ENOTDIR.into());
+        return Err(Errno::ENOTDIR.because("O_DIRECTORY, and it is none"));
     }
     if status.contains(Status::PATH) {
         let object: Arc<dyn Object> = Arc::<dyn Node>::clone(place.node());
@@ -179,7 +182,7 @@ fn check_access(place: &Place, who: &Credentials, request: Request) -> Result<()
     let has_contents = matches!(kind, Kind::File | Kind::Directory);
     if wanted.contains(Access::WRITE) {
         if kind == Kind::Directory {
-            return Err(Errno::EISDIR.into());
+            return Err(Errno::EISDIR.because("a directory can't be opened for writing"));
         }
         if has_contents {
             place.mount.check_writable()?;

@@ -93,6 +93,11 @@ pub async fn parent(start: Start<'_>, path: &[u8]) -> Result<Leaf> {
     Walk::new(start, path)?.to_leaf().await
 }
 
+/// Why a walk ends with ENOENT; `last`: at the path's last name.
+fn missing(last: bool) -> &'static str {
+    if last { "nothing has the last name" } else { "a directory on the way is not there" }
+}
+
 /// The last name of a path, in its directory.
 #[derive(Debug)]
 pub struct Leaf {
@@ -211,11 +216,11 @@ impl<'a> Walk<'a> {
                 b".." => self.up()?,
                 name => match self.step(name).await? {
                     Some(next) => self.enter(next, follow).await?,
-                    None => return Err(Errno::ENOENT.into()),
+                    None => return Err(Errno::ENOENT.because(missing(component.last))),
                 },
             }
             if component.slash && self.at.node().kind() != Kind::Directory {
-                return Err(Errno::ENOTDIR.into());
+                return Err(Errno::ENOTDIR.because("a slash follows what is no directory"));
             }
         }
         Ok(())
@@ -240,7 +245,7 @@ impl<'a> Walk<'a> {
                 LastName::DotDot => self.up()?,
                 LastName::Name(name) => match self.step(&name).await? {
                     Some(next) => self.enter(next, true).await?,
-                    None => return Err(Errno::ENOENT.into()),
+                    None => return Err(Errno::ENOENT.because(missing(false))),
                 },
                 LastName::Dot | LastName::Root => self.check_search()?,
             }
@@ -267,7 +272,7 @@ impl<'a> Walk<'a> {
     fn check_search(&self) -> Result<()> {
         let node = self.at.node();
         if node.kind() != Kind::Directory {
-            return Err(Errno::ENOTDIR.into());
+            return Err(Errno::ENOTDIR.because("the way leads through what is no directory"));
         }
         self.start.who.check(node.owner(), Access::EXECUTE)
     }

@@ -438,7 +438,7 @@ impl Object for End {
         argument: &mut dyn IoctlArgument,
     ) -> Result<u64> {
         if request != FIONREAD {
-            return Err(Errno::ENOTTY.into());
+            return Err(Errno::ENOTTY.because("what was opened has no such control"));
         }
         let bytes = i32::try_from(self.pipe.state.lock().bytes()).unwrap_or(i32::MAX);
         argument.write(&bytes.to_le_bytes())?;

@@ -311,7 +311,7 @@ impl Object for Socket {
         let bytes = match request {
             crate::pipe::FIONREAD => self.incoming().lock().next_bytes(),
             SIOCOUTQ => self.outgoing().lock().bytes(),
-            _ => return Err(Errno::ENOTTY.into()),
+            _ => return Err(Errno::ENOTTY.because("what was opened has no such control")),
         };
         argument.write(&i32::try_from(bytes).unwrap_or(i32::MAX).to_le_bytes())?;
         Ok(0)

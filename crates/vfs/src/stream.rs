@@ -393,7 +393,7 @@ impl Object for Stream {
                 argument.write(&i32::try_from(left).unwrap_or(i32::MAX).to_le_bytes())?;
                 Ok(0)
             }
-            _ => Err(Errno::ENOTTY.into()),
+            _ => Err(Errno::ENOTTY.because("what was opened has no such control")),
         }
     }
 

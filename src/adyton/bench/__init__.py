@@ -31,16 +31,6 @@ class Bench(Protocol):
         """Measure."""
 
 
-_ABOUT = {
-    "syscall": "calls that return at once: a number, a clock, a byte of a file",
-    "yield": "sched_yield over the number of threads on one core",
-    "futex": "round trips of two threads over a futex",
-    "pipe": "round trips of two threads over pipes, and bytes through one",
-    "thread": "creating and joining a thread",
-    "start": "a program from nothing to its end, Linux's exec beside it",
-    "cpu": "programs that compute and hardly call",
-    "tmpfs": "making, opening and reading small files in memory",
-}
 BENCHES: dict[str, Bench] = {
     "syscall": calls.syscall,
     "yield": calls.sched_yield,
@@ -70,7 +60,7 @@ def main(
         AdytonError: There is no C compiler.
     """
     if list(names) == ["list"]:
-        lines = [f"{name:8} {_ABOUT[name]}\n" for name in BENCHES]
+        lines = [f"{name:8} {_about(bench)}\n" for name, bench in BENCHES.items()]
         lines.append("Measure with `adyton bench NAME…`, or `adyton bench all`.\n")
         sys.stdout.write("".join(lines))
         return 0
@@ -89,6 +79,10 @@ def main(
     if plot is not None:
         drawing.draw(rows, plot, caption=machine.line(found))
     return 1 if any(row.error for row in rows) else 0
+
+
+def _about(bench: Bench) -> str:
+    return (bench.__doc__ or "").partition("\n")[0]
 
 
 def _chosen(names: Sequence[str]) -> list[str]:

@@ -119,7 +119,9 @@ def check_interpreter(program: str, *, directory: str) -> None:
     words = _shebang(program)
     name = words[0] if words else _elf_interpreter(program)
     if name and not os.path.exists(os.path.join(directory, name)):
-        raise ProgramNotFound(f"{os.path.normpath(program)}: its interpreter {name} is not there; install it")
+        raise ProgramNotFound(
+            f"{os.path.normpath(program)}: its interpreter {name} is not there; install it"
+        )
 
 
 def _elf_interpreter(path: str) -> str:

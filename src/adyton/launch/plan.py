@@ -284,7 +284,9 @@ def _plus_one(descriptor: int | None) -> int:
 
 def _sealed(parts: list[bytes | bytearray]) -> int:
     try:
-        descriptor = above_streams(os.memfd_create("adyton-plan", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING))
+        descriptor = above_streams(
+            os.memfd_create("adyton-plan", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        )
     except OSError as error:
         raise StartError(
             f"this host gives no memory files (memfd_create: {error.strerror}); allow the call in "
@@ -294,7 +296,9 @@ def _sealed(parts: list[bytes | bytearray]) -> int:
     for start in range(0, len(parts), 1024):
         batch = parts[start : start + 1024]
         if os.writev(descriptor, batch) != sum(map(len, batch)):
-            raise StartError("the plan does not fit into memory; free some, or raise the cgroup's limit")
+            raise StartError(
+                "the plan does not fit into memory; free some, or raise the cgroup's limit"
+            )
     seals = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
     fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
     return descriptor

@@ -6,30 +6,30 @@ A call that is not in the table prints its six arguments as numbers. Source: the
 from __future__ import annotations
 
 _TABLE = """
-read               fd buf=r size
+read               fd buf size
 write              fd buf size
 open               path open mode
 close              fd
 stat               path stat
 fstat              fd stat
 lstat              path stat
-poll               pollfds int int
+poll               pollfds uint int
 lseek              fd long whence
 mmap               ptr size prot map fd hex -> hex
 mprotect           ptr size prot
 munmap             ptr size
 brk                ptr -> hex
-rt_sigaction       sig ptr ptr size
+rt_sigaction       sig sigaction sigaction size
 rt_sigprocmask     how sigset sigset size
 rt_sigreturn       -> hex
 ioctl              fd ioctl hex
-pread64            fd buf=r size long
+pread64            fd buf size long
 pwrite64           fd buf size long
-readv              fd ptr int
-writev             fd ptr int
+readv              fd iovec int
+writev             fd iovec int
 access             path access
 pipe               pair
-select             int ptr ptr ptr timeval
+select             int fdset fdset fdset timeval
 sched_yield
 mremap             ptr size size mremap ptr -> hex
 msync              ptr size msync
@@ -39,36 +39,36 @@ dup                fd
 dup2               fd fd
 pause
 nanosleep          timespec timespec
-getitimer          int ptr
+getitimer          itimer itimerval
 alarm              uint
-setitimer          int ptr ptr
+setitimer          itimer itimerval itimerval
 getpid
 sendfile           fd fd ptr size
 socket             family socktype int
-connect            fd bytes size
-accept             fd bytes ptr
-sendto             fd buf size msg bytes size
-recvfrom           fd buf=r size msg bytes ptr
+connect            fd sockaddr size
+accept             fd sockaddr ptr
+sendto             fd buf size msg sockaddr size
+recvfrom           fd buf size msg sockaddr ptr
 sendmsg            fd ptr msg
 recvmsg            fd ptr msg
-shutdown           fd int
-bind               fd bytes size
+shutdown           fd shutdown
+bind               fd sockaddr size
 listen             fd int
-getsockname        fd bytes ptr
-getpeername        fd bytes ptr
+getsockname        fd sockaddr ptr
+getpeername        fd sockaddr ptr
 socketpair         family socktype int pair
 setsockopt         fd int int bytes size
 getsockopt         fd int int bytes ptr
 clone              clone ptr ptr ptr hex
 fork
 vfork
-execve             path strings ptr
-exit               int
+execve             path strings environment
+exit               int -> none
 wait4              int ptr wait ptr
 kill               int sig
-uname              ptr
+uname              utsname
 fcntl              fd fcntl hex
-flock              fd int
+flock              fd flockop
 fsync              fd
 fdatasync          fd
 truncate           path long
@@ -83,7 +83,7 @@ creat              path mode
 link               path path
 unlink             path
 symlink            string path
-readlink           path string=r size
+readlink           path string size
 chmod              path mode
 fchmod             fd mode
 chown              path int int
@@ -92,7 +92,7 @@ lchown             path int int
 umask              mode -> mode
 gettimeofday       timeval ptr
 getrlimit          rlimit pair64
-getrusage          int ptr
+getrusage          rusage_who rusage
 sysinfo            ptr
 times              ptr
 getuid
@@ -114,7 +114,7 @@ getsid             int
 rt_sigpending      sigset size
 rt_sigtimedwait    sigset ptr timespec size
 rt_sigsuspend      sigset size
-sigaltstack        ptr ptr
+sigaltstack        stack stack
 mknod              path mode hex
 personality        hex -> hex
 statfs             path ptr
@@ -126,7 +126,7 @@ sched_getscheduler int
 mlock              ptr size
 munlock            ptr size
 prctl              prctl hex hex hex hex
-arch_prctl         hex ptr
+arch_prctl         arch ptr
 setrlimit          rlimit pair64
 chroot             path
 sync
@@ -138,22 +138,22 @@ futex              ptr futex uint timespec ptr hex
 sched_setaffinity  int size bytes
 sched_getaffinity  int size bytes
 epoll_create       int
-getdents64         fd ptr size
+getdents64         fd entries size
 set_tid_address    ptr
 restart_syscall
 fadvise64          fd long long int
 timer_create       clock ptr ptr
-timer_settime      int hex ptr ptr
-timer_gettime      int ptr
+timer_settime      int timerflags itimerspec itimerspec
+timer_gettime      int itimerspec
 timer_getoverrun   int
 timer_delete       int
 clock_settime      clock timespec
 clock_gettime      clock timespec
 clock_getres       clock timespec
-clock_nanosleep    clock hex timespec timespec
-exit_group         int
-epoll_wait         fd ptr int int
-epoll_ctl          fd epollop fd ptr
+clock_nanosleep    clock timerflags timespec timespec
+exit_group         int -> none
+epoll_wait         fd epollevents int int
+epoll_ctl          fd epollop fd epollevent
 tgkill             int int sig
 waitid             int int ptr wait ptr
 inotify_init
@@ -168,57 +168,57 @@ unlinkat           dirfd path at
 renameat           dirfd path dirfd path
 linkat             dirfd path dirfd path at
 symlinkat          string dirfd path
-readlinkat         dirfd path string=r size
+readlinkat         dirfd path string size
 fchmodat           dirfd path mode
 faccessat          dirfd path access
-pselect6           int ptr ptr ptr timespec ptr
-ppoll              pollfds int timespec sigset size
+pselect6           int fdset fdset fdset timespec ptr
+ppoll              pollfds uint timespec sigset size
 set_robust_list    ptr size
 get_robust_list    int ptr ptr
 splice             fd ptr fd ptr size hex
 tee                fd fd size hex
 sync_file_range    fd long long hex
 vmsplice           fd ptr int hex
-utimensat          dirfd path ptr at
-epoll_pwait        fd ptr int int sigset size
+utimensat          dirfd path timespecs at
+epoll_pwait        fd epollevents int int sigset size
 signalfd           fd sigset size
 timerfd_create     clock cloexec
 eventfd            uint
-fallocate          fd int long long
-timerfd_settime    fd hex ptr ptr
-timerfd_gettime    fd ptr
-accept4            fd bytes ptr socktype
+fallocate          fd fallocate long long
+timerfd_settime    fd timerflags itimerspec itimerspec
+timerfd_gettime    fd itimerspec
+accept4            fd sockaddr ptr socktype
 signalfd4          fd sigset size cloexec
 eventfd2           uint efd
-epoll_create1      cloexec
-dup3               fd fd open
-pipe2              pair open
+epoll_create1      epollflags
+dup3               fd fd cloexec
+pipe2              pair cloexec
 inotify_init1      cloexec
-preadv             fd ptr int long
-pwritev            fd ptr int long
+preadv             fd iovec int long hex
+pwritev            fd iovec int long hex
 recvmmsg           fd ptr int msg timespec
 prlimit64          int rlimit pair64 pair64
 syncfs             fd
 sendmmsg           fd ptr int msg
 getcpu             ptr ptr ptr
-renameat2          dirfd path dirfd path hex
+renameat2          dirfd path dirfd path rename
 seccomp            int hex ptr
-getrandom          ptr size getrandom
+getrandom          buf size getrandom
 memfd_create       string memfd
-execveat           dirfd path strings ptr at
+execveat           dirfd path strings environment at
 membarrier         int hex int
 mlock2             ptr size hex
 copy_file_range    fd ptr fd ptr size hex
-preadv2            fd ptr int long hex hex
-pwritev2           fd ptr int long hex hex
-statx              dirfd path at hex ptr
+preadv2            fd iovec int long hex rwf
+pwritev2           fd iovec int long hex rwf
+statx              dirfd path at statxmask statx
 rseq               ptr size hex hex
-clone3             ptr size
+clone3             clone_args size
 close_range        fd fd hex
-openat2            dirfd path ptr size
+openat2            dirfd path open_how size
 faccessat2         dirfd path access at
 process_madvise    fd ptr int madvise hex
-epoll_pwait2       fd ptr int timespec sigset size
+epoll_pwait2       fd epollevents int timespec sigset size
 """
 
 

@@ -20,7 +20,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from adyton.launch import install
-from adyton.observe import forms, records, symbols, unwind
+from adyton.observe import records, scalars, symbols, unwind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -131,13 +131,13 @@ def _locate(path: str, volumes: Sequence[tuple[str, str]]) -> str | None:
 def _what(record: Record, process: unwind.Process) -> str:
     number, code, cause = (
         record.arguments[0],
-        forms.signed(record.arguments[1]),
+        scalars.signed(record.arguments[1]),
         record.arguments[2],
     )
     meaning = ""
     with contextlib.suppress(ValueError):
         meaning = signal.strsignal(number) or ""
-    name = f"{forms.signal_name(number)} ({meaning})" if meaning else forms.signal_name(number)
+    name = f"{scalars.signal_name(number)} ({meaning})" if meaning else scalars.signal_name(number)
     if code in _SENT or code < 0:
         pid = cause & 0xFFFF_FFFF
         return f"{name}: {_SENT.get(code, f'si_code {code}')}, sent by process {pid}"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from adyton.errors import TraceMalformed
-from adyton.observe import calls, crash, forms, numbers, records
+from adyton.observe import crash, forms, numbers, records, scalars, shapes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,14 +103,15 @@ class Lines:
     def _body(self, record: Record) -> str:
         first, second, third, *_ = record.arguments
         if record.number == records.SIGNAL:
-            name = forms.signal_name(first)
-            code = forms.signed(second)
+            name = scalars.signal_name(first)
+            code = scalars.signed(second)
             where = f"si_addr={third:#x}"
             if code <= 0 or name == "SIGCHLD":
                 where = f"si_pid={third & 0xFFFF_FFFF}"
-            return f"--- {name} {{si_signo={name}, si_code={code}, {where}}} ---"
+            shown = scalars.signal_code(first, code)
+            return f"--- {name} {{si_signo={name}, si_code={shown}, {where}}} ---"
         if record.number == records.GONE:
-            how = f"killed by {forms.signal_name(second)}" if first else f"exited with {second}"
+            how = f"killed by {scalars.signal_name(second)}" if first else f"exited with {second}"
             return f"+++ {how} +++"
         return call(record) + (f" <{record.duration_ns / 1e9:.6f}>" if self._durations else "")
 
@@ -118,23 +119,14 @@ class Lines:
 def call(record: Record) -> str:
     """Write a system call with its arguments and result."""
     name = numbers.NAMES.get(record.number, f"syscall_{record.number}")
-    known, result_form = calls.CALLS.get(name, (("hex",) * 6, "int"))
+    known, result_form = shapes.of(name, record.arguments)
     contents = {item.argument: (item.data, item.cut) for item in record.items}
     shown = [
         forms.argument(form, value, contents.get(index))
         for index, (form, value) in enumerate(zip(known, record.arguments, strict=False))
     ]
-    if name in _OPENS and not _makes_file(record.arguments, known):
-        shown.pop()
     text = f"{name}({', '.join(shown)}) = {forms.result(result_form, record.result)}"
     return f"{text}  # {record.why}" if record.why else text
-
-
-_OPENS = ("open", "openat")
-
-
-def _makes_file(arguments: tuple[int, ...], known: tuple[str, ...]) -> bool:
-    return bool(arguments[known.index("open")] & (os.O_CREAT | os.O_TMPFILE & ~os.O_DIRECTORY))
 
 
 def _missing(record: Record) -> str:

@@ -145,14 +145,14 @@ async fn call(cx: &mut Context<'_>) -> Option<InterruptedCall> {
         registers.r9,
     ]);
     cx.kernel.trace.count(number);
-    let traced = cx.kernel.trace.wants(number);
-    let started = if traced { clock::now() } else { 0 };
+    let traced =
+        cx.kernel.trace.wants(number).then(|| Box::new(trace::record::begin(cx, number, &args)));
     let result = match table::at_once(cx, number, &args) {
         Some(result) => result,
         None => table::waiting(cx, number, &args).await,
     };
-    if traced {
-        trace::record::call(cx, number, &args, started, &result);
+    if let Some(record) = traced {
+        trace::record::call(*record, cx, number, &args, &result);
     }
     match result {
         Ok(value) => {

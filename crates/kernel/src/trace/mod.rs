@@ -1,9 +1,10 @@
 //! What happened, for those who may know: counters, the trace, crash reports, missing calls.
 //!
 //! All of it tells the host what goes on inside, so it exists only where the measured configuration
-//! says debug. [`record`] writes what [`abi::trace`] lays down, [`crash`] the report of a program that
+//! says debug. [`record`] writes what [`abi::trace`] lays down, with [`contents`] of arguments, [`crash`] the report of a program that
 //! a signal ends, [`counters`] the JSON of `--stat`.
 
+mod contents;
 pub(crate) mod counters;
 pub(crate) mod crash;
 pub(crate) mod record;

@@ -5,7 +5,6 @@ use alloc::vec::Vec;
 
 use abi::errno::Result;
 use abi::host::HostCall;
-use abi::nr;
 use abi::trace::nr as event;
 use platform::gate;
 
@@ -14,70 +13,7 @@ use crate::arguments::Arguments;
 use crate::context::Context;
 use crate::process::exit::Status;
 use crate::signal::info::Info;
-
-/// What a record shows of an argument that is an address.
-#[derive(Clone, Copy)]
-enum Content {
-    /// A string, which the call reads.
-    Text,
-    /// As many bytes as another argument says, which the call reads.
-    Input(usize),
-    /// As many bytes as the result says, which the call wrote.
-    Output,
-    /// A structure of so many bytes, which the call reads or wrote.
-    Fixed(usize),
-}
-
-/// The arguments whose contents are worth showing.
-const fn contents(number: usize) -> &'static [(usize, Content)] {
-    use Content::{Fixed, Input, Output, Text};
-    match number {
-        nr::OPEN
-        | nr::STAT
-        | nr::LSTAT
-        | nr::ACCESS
-        | nr::CHDIR
-        | nr::MKDIR
-        | nr::RMDIR
-        | nr::CREAT
-        | nr::UNLINK
-        | nr::READLINK
-        | nr::CHMOD
-        | nr::CHOWN
-        | nr::LCHOWN
-        | nr::TRUNCATE
-        | nr::STATFS
-        | nr::EXECVE
-        | nr::MEMFD_CREATE
-        | nr::UTIME
-        | nr::UTIMES => &[(0, Text)],
-        nr::OPENAT
-        | nr::NEWFSTATAT
-        | nr::FACCESSAT
-        | nr::FACCESSAT2
-        | nr::MKDIRAT
-        | nr::UNLINKAT
-        | nr::READLINKAT
-        | nr::FCHMODAT
-        | nr::FCHOWNAT
-        | nr::UTIMENSAT
-        | nr::STATX
-        | nr::EXECVEAT
-        | nr::OPENAT2 => &[(1, Text)],
-        nr::RENAME | nr::LINK | nr::SYMLINK => &[(0, Text), (1, Text)],
-        nr::RENAMEAT | nr::RENAMEAT2 | nr::LINKAT => &[(1, Text), (3, Text)],
-        nr::SYMLINKAT => &[(0, Text), (2, Text)],
-        nr::WRITE | nr::PWRITE64 | nr::SENDTO => &[(1, Input(2))],
-        nr::READ | nr::PREAD64 | nr::RECVFROM => &[(1, Output)],
-        nr::GETRANDOM | nr::GETCWD => &[(0, Output)],
-        nr::RT_SIGPROCMASK => &[(1, Fixed(8))],
-        nr::PIPE | nr::PIPE2 => &[(0, Fixed(8))],
-        nr::NANOSLEEP => &[(0, Fixed(16))],
-        nr::CLOCK_GETTIME => &[(1, Fixed(16))],
-        nr::CLOCK_NANOSLEEP => &[(2, Fixed(16))],
-        _ => &[],
-    }
-}
+use crate::trace::contents::{self, Moment};
 
 /// A record in the making; see [`abi::trace`] for the format.
 #[derive(Default)]
@@ -142,33 +78,37 @@ impl Record {
     }
 }
 
-/// Records one finished call.
+/// Begins the record of a call: notes the time and what the call reads, which may be gone after it.
+#[cold]
+pub(crate) fn begin(cx: &Context<'_>, number: usize, args: &Arguments) -> Record {
+    let mut record = Record {
+        number: u32::try_from(number).unwrap_or(u32::MAX - 64),
+        started: platform::clock::now(),
+        args: args.0,
+        ..Record::default()
+    };
+    contents::add(&mut record, cx, number, args, Moment::Before);
+    record
+}
+
+/// Completes the record of a call that has finished.
+#[cold]
 pub(crate) fn call(
+    mut record: Record,
     cx: &Context<'_>,
     number: usize,
     args: &Arguments,
-    started: u64,
     result: &Result<u64>,
 ) {
     let (value, why) = match result {
         Ok(value) => (value.cast_signed(), ""),
         Err(error) => (error.to_return_value(), error.why),
     };
-    let duration = platform::clock::now().saturating_sub(started);
-    let mut record = Record {
-        number: u32::try_from(number).unwrap_or(u32::MAX - 64),
-        started,
-        duration: u32::try_from(duration).unwrap_or(u32::MAX),
-        result: value,
-        args: args.0,
-        why: String::from(why),
-        ..Record::default()
-    };
-    for (index, content) in contents(number) {
-        if let Some((kind, bytes)) = show(cx, args, *index, *content, value) {
-            record.add(u8::try_from(*index).unwrap_or(0), kind, &bytes);
-        }
-    }
+    let duration = platform::clock::now().saturating_sub(record.started);
+    record.duration = u32::try_from(duration).unwrap_or(u32::MAX);
+    record.result = value;
+    record.why.push_str(why);
+    contents::add(&mut record, cx, number, args, Moment::After(value));
     record.write(cx);
 }
 
@@ -198,31 +138,6 @@ pub(crate) fn missing(cx: &Context<'_>, number: usize, why: &str) {
     let mut record = Record::event(event::MISSING, [number as u64, 0, 0, 0, 0, 0]);
     record.why.push_str(why);
     record.write(cx);
-}
-
-/// The content of one argument, as far as it can be read.
-fn show(
-    cx: &Context<'_>,
-    args: &Arguments,
-    index: usize,
-    content: Content,
-    result: i64,
-) -> Option<(u8, Vec<u8>)> {
-    use abi::trace::{BYTES, CONTENT_MAX, CUT, STRING};
-    let address = args.address(index);
-    let len = match content {
-        Content::Text => {
-            let text = cx.read_path(address).ok()?;
-            return Some((STRING, text));
-        }
-        Content::Input(other) => args.size(other),
-        Content::Output => usize::try_from(result).ok()?,
-        Content::Fixed(len) => len,
-    };
-    let shown = len.min(CONTENT_MAX);
-    let mut bytes = alloc::vec![0; shown];
-    cx.read_bytes(address, &mut bytes).ok()?;
-    Some((if shown < len { BYTES | CUT } else { BYTES }, bytes))
 }
 
 /// Hands the records out that were not yet.

@@ -163,7 +163,7 @@ impl Directory {
             let mut names = below.children.lock();
             // What was carried through was checked by the layer below.
             if names.len() > 0 && self.through().is_none() {
-                return Err(Errno::ENOTEMPTY.into());
+                return Err(Errno::ENOTEMPTY.because("the directory has entries"));
             }
             names.dead = true;
             drop(names);
@@ -221,7 +221,7 @@ impl Directory {
                     below.list_lower().await?;
                 }
             }
-            _ => return Err(Errno::EXDEV.into()),
+            _ => return Err(Errno::EXDEV.because("one side goes through to the host")),
         }
         self.move_name(here, child, to, name, existing)
     }
@@ -269,7 +269,7 @@ impl Directory {
                 if let Some(victim) = victim {
                     check_kinds(child, &victim)?;
                     if victim.is_above(here) {
-                        return Err(Errno::ENOTEMPTY.into());
+                        return Err(Errno::ENOTEMPTY.because("the directory holds what is moved"));
                     }
                     target.let_go(&victim)?;
                 }

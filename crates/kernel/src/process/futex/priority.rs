@@ -46,7 +46,7 @@ pub(crate) async fn lock(
                 context::resolve(cx.memory(), short)?;
                 None
             }
-            Ok(Err(_)) => Some(Errno::ETIMEDOUT.into()),
+            Ok(Err(_)) => Some(Errno::ETIMEDOUT.because("nobody came in time")),
             Err(_) => Some(interrupted()),
         };
         wait.give_up();

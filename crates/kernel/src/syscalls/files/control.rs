@@ -62,7 +62,7 @@ pub(super) fn ioctl(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
         }
         _ => {
             if file.object().node().is_some_and(|node| node.kind() == Kind::Directory) {
-                return Err(Errno::ENOTTY.into());
+                return Err(Errno::ENOTTY.because("what was opened has no such control"));
             }
             object.ioctl(&file, request, &mut Argument { cx, value })
         }

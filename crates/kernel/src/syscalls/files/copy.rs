@@ -34,7 +34,7 @@ impl Side {
             address => {
                 let offset: i64 = cx.read(address)?;
                 if !file.object().seekable() {
-                    return Err(Errno::ESPIPE.into());
+                    return Err(Errno::ESPIPE.because("an offset, and it has no position"));
                 }
                 Some(super::transfer::offset(offset)?)
             }
@@ -92,7 +92,9 @@ pub(super) async fn copy_file_range(cx: &Context<'_>, args: &Arguments) -> Resul
     for side in [&from, &to] {
         match side.kind()? {
             Some(Kind::File) => {}
-            Some(Kind::Directory) => return Err(Errno::EISDIR.into()),
+            Some(Kind::Directory) => {
+                return Err(Errno::EISDIR.because("a directory can't be copied"));
+            }
             _ => return Err(Errno::EINVAL.because("not a regular file")),
         }
     }
@@ -149,7 +151,9 @@ async fn piece(cx: &Context<'_>, from: &Side, to: &mut Side, stage: &mut Stage) 
             Ok(_) => break,
             Err(Stop::Error(error)) => return Err(error),
             Err(Stop::Fill { offset, len }) => from.file.object().fill(offset, len).await?,
-            Err(Stop::WouldBlock) => return Err(Errno::EAGAIN.into()),
+            Err(Stop::WouldBlock) => {
+                return Err(Errno::EAGAIN.because("O_NONBLOCK, and it is not ready"));
+            }
         }
     }
     let mut written = 0;
@@ -165,7 +169,7 @@ async fn piece(cx: &Context<'_>, from: &Side, to: &mut Side, stage: &mut Stage) 
             Err(Stop::WouldBlock) if !to.file.nonblocking() => wait(cx, &to.file, written).await?,
             Err(_) if written > 0 => break,
             Err(Stop::Error(error)) => return Err(error),
-            Err(_) => return Err(Errno::EAGAIN.into()),
+            Err(_) => return Err(Errno::EAGAIN.because("O_NONBLOCK, and it is not ready")),
         }
     }
     if let Some(settled) = to.file.object().settle() {

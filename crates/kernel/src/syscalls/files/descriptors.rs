@@ -71,7 +71,7 @@ fn replace(
 }
 
 fn number(fd: i32) -> Result<u64> {
-    u64::try_from(fd).map_err(|_| Errno::EBADF.into())
+    u64::try_from(fd).map_err(|_| Errno::EBADF.because("a descriptor is not negative"))
 }
 
 /// fcntl(2), but for what waits: `None`.

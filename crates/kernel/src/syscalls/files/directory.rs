@@ -35,7 +35,7 @@ pub(super) async fn getdents(cx: &Context<'_>, args: &Arguments, old: bool) -> R
         return Err(Errno::EBADF.because("the descriptor was not opened for that"));
     }
     if !file.object().node().is_some_and(|node| node.kind() == Kind::Directory) {
-        return Err(Errno::ENOTDIR.into());
+        return Err(Errno::ENOTDIR.because("it is no directory"));
     }
     let layout = if old { Layout::Old } else { Layout::New };
     let room = usize::try_from(args.uint(2)).unwrap_or(GATHERED).min(GATHERED);
@@ -144,7 +144,7 @@ async fn directory(cx: &Context<'_>, address: u64) -> Result<Place> {
     let base = Base::new(cx, AT_FDCWD, &path)?;
     let place = vfs::path::resolve(base.start(), &path, vfs::path::Last::Follow).await?;
     if place.node().kind() != Kind::Directory {
-        return Err(Errno::ENOTDIR.into());
+        return Err(Errno::ENOTDIR.because("it is no directory"));
     }
     base.who.check(place.node().owner(), Access::EXECUTE)?;
     Ok(place)

@@ -35,7 +35,7 @@ pub(super) fn lseek(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
         return Ok(0);
     }
     if !object.seekable() {
-        return Err(Errno::ESPIPE.into());
+        return Err(Errno::ESPIPE.because("it has no position"));
     }
     let mut position = file.position().lock();
     let from = match args.uint(2) {
@@ -48,7 +48,7 @@ pub(super) fn lseek(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
             *position = object.seek_data(offset, base == HOLE)?;
             return Ok(*position);
         }
-        _ => return Err(Errno::EINVAL.into()),
+        _ => return Err(Errno::EINVAL.because("no such whence")),
     };
     let target = from.wrapping_add(offset);
     *position =
@@ -73,7 +73,7 @@ pub(super) async fn truncate(cx: &Context<'_>, args: &Arguments) -> Result<u64> 
     let Named::Place(place) = named else { return Err(Errno::EINVAL.into()) };
     match place.node().kind() {
         Kind::File => {}
-        Kind::Directory => return Err(Errno::EISDIR.into()),
+        Kind::Directory => return Err(Errno::EISDIR.because("a directory has no length to set")),
         _ => return Err(Errno::EINVAL.because("not a regular file")),
     }
     place.mount.check_writable()?;
@@ -133,8 +133,10 @@ pub(super) async fn fallocate(cx: &Context<'_>, args: &Arguments) -> Result<u64>
     let kind = vfs::node::Kind::of_mode(object.stat()?.mode);
     match kind {
         Some(Kind::File) => {}
-        Some(Kind::Directory) => return Err(Errno::EISDIR.into()),
-        Some(Kind::Pipe) => return Err(Errno::ESPIPE.into()),
+        Some(Kind::Directory) => {
+            return Err(Errno::EISDIR.because("a directory has no length to set"));
+        }
+        Some(Kind::Pipe) => return Err(Errno::ESPIPE.because("a pipe has no length")),
         _ => return Err(Errno::ENODEV.because("not a regular file")),
     }
     let end = offset.checked_add(len).ok_or(Errno::EFBIG)?;
@@ -187,7 +189,7 @@ pub(super) async fn sync_file_range(cx: &Context<'_>, args: &Arguments) -> Resul
         return Err(Errno::EINVAL.because("unknown flags, or a negative offset"));
     }
     if !file.object().seekable() {
-        return Err(Errno::ESPIPE.into());
+        return Err(Errno::ESPIPE.because("it has no position"));
     }
     file.object().sync().await?;
     Ok(0)
@@ -198,7 +200,7 @@ pub(super) fn fadvise(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     const ADVICE_MAX: i32 = 5;
     let file = open_file(cx, args)?;
     if vfs::node::Kind::of_mode(file.object().stat()?.mode) == Some(Kind::Pipe) {
-        return Err(Errno::ESPIPE.into());
+        return Err(Errno::ESPIPE.because("it has no position"));
     }
     if !(0..=ADVICE_MAX).contains(&args.int(3)) || args.long(2) < 0 {
         return Err(Errno::EINVAL.because("no such advice, or a negative length"));

@@ -52,6 +52,8 @@ enum Partial {
 
 /// Writes up to this length to a stream are all or nothing (`PIPE_BUF`).
 const ATOMIC: usize = 4096;
+/// Why a transfer ends with EAGAIN.
+const NOT_NOW: &str = "it would have to wait, and must not";
 
 /// What a call asks for, as its arguments say.
 struct Request {
@@ -248,7 +250,7 @@ impl<'a> Transfer<'a> {
         }
         let seekable = file.object().seekable();
         if at.is_some() && !seekable && !file.object().ignores_seeks() {
-            return Err(Errno::ESPIPE.into());
+            return Err(Errno::ESPIPE.because("it has no position"));
         }
         let buffers = match buffers {
             Buffers::One(range) => cx.buffer(checked(*range)?),
@@ -265,7 +267,7 @@ impl<'a> Transfer<'a> {
             Ok(()) => Some(self.finish(cx, Ok(()))),
             Err(Stop::Error(error)) => Some(self.finish(cx, Err(error))),
             Err(Stop::WouldBlock) if self.may_not_wait() => {
-                Some(self.finish(cx, Err(Errno::EAGAIN.into())))
+                Some(self.finish(cx, Err(Errno::EAGAIN.because(NOT_NOW))))
             }
             Err(_) if self.done > 0 => Some(self.finish(cx, Ok(()))),
             Err(_) => None,
@@ -297,7 +299,11 @@ impl<'a> Transfer<'a> {
         let object = file.object();
         if buffers.room() == 0 {
             let directory = object.node().is_some_and(|node| node.kind() == Kind::Directory);
-            return if directory { Err(Errno::EISDIR.into()) } else { Ok(()) };
+            return if directory {
+                Err(Errno::EISDIR.because("a directory is read by getdents64").into())
+            } else {
+                Ok(())
+            };
         }
         if !object.seekable() {
             *done += object.read(file, 0, buffers)?;
@@ -407,7 +413,9 @@ impl<'a> Transfer<'a> {
                 Err(Stop::Fill { offset, len }) if !self.flags.contains(Flags::NO_WAIT) => {
                     self.file.object().fill(offset, len).await?;
                 }
-                Err(Stop::Fill { .. } | Stop::WouldBlock) => return Err(Errno::EAGAIN.into()),
+                Err(Stop::Fill { .. } | Stop::WouldBlock) => {
+                    return Err(Errno::EAGAIN.because(NOT_NOW));
+                }
             }
         }
         if self.way == Way::Out && self.done > 0 {

@@ -125,7 +125,7 @@ pub(crate) async fn wait(cx: &Context<'_>, wanted: &FutexWait) -> Result<u64> {
                 begin_again(cx, refused)?;
                 continue;
             }
-            Ok(Err(_)) => Errno::ETIMEDOUT.into(),
+            Ok(Err(_)) => Errno::ETIMEDOUT.because("nobody came in time"),
             Err(_) if wanted.deadline.is_none() => Errno::ERESTARTSYS.because("a signal came"),
             Err(_) => Errno::ERESTART_RESTARTBLOCK.because("a signal came"),
         };
@@ -320,7 +320,7 @@ pub(super) async fn futex_waitv(cx: &Context<'_>, args: &Arguments) -> Result<u6
                 begin_again(cx, refused)?;
                 continue;
             }
-            Ok(Err(_)) => Errno::ETIMEDOUT.into(),
+            Ok(Err(_)) => Errno::ETIMEDOUT.because("nobody came in time"),
             Err(interrupted) => interrupted.into(),
         };
         return any.give_up().map(|index| index as u64).ok_or(error);

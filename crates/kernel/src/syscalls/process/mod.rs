@@ -32,16 +32,25 @@ pub(crate) fn at_once(
         nr::EXIT => Ok(exit::exit(cx, args)),
         nr::EXIT_GROUP => Ok(exit::exit_group(cx, args)),
         nr::ARCH_PRCTL => exit::arch_prctl(cx, args),
-        nr::CLONE => clone::clone(cx, args),
-        nr::CLONE3 => clone::clone3(cx, args),
+        nr::CLONE => said(clone::clone(cx, args), cx, number, args),
+        nr::CLONE3 => said(clone::clone3(cx, args), cx, number, args),
         nr::SET_ROBUST_LIST => futex::set_robust_list(cx, args),
         nr::GET_ROBUST_LIST => futex::get_robust_list(cx, args),
         nr::SET_TID_ADDRESS => Ok(system::set_tid_address(cx, args)),
         nr::FORK | nr::VFORK => {
-            Err(Errno::ENOSYS.because("new processes are not supported yet, only threads"))
+            let why = "new processes are not supported yet, only threads";
+            said(Err(Errno::ENOSYS.because(why)), cx, number, args)
         }
         _ => return identity_or_else(cx, number, args),
     })
+}
+
+/// Passes a result on; that there are no new processes, the person learns too.
+fn said(result: Result<u64>, cx: &Context<'_>, number: usize, args: &Arguments) -> Result<u64> {
+    if matches!(&result, Err(error) if error.errno == Errno::ENOSYS) {
+        cx.kernel.trace.unsupported(cx, number, args);
+    }
+    result
 }
 
 fn identity_or_else(cx: &mut Context<'_>, number: usize, args: &Arguments) -> Option<Result<u64>> {

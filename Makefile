@@ -11,7 +11,7 @@ FUZZ_SECONDS ?= 60
 
 FAST_CRATES := -p adyton-abi -p adyton-executor -p adyton-storage -p adyton-vfs -p adyton-kernel
 
-.PHONY: setup build build-fast demo test check lint format bench docs fuzz lock clean
+.PHONY: setup build build-fast demo test check lint format bench docs docs-bench fuzz lock clean
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -20,7 +20,9 @@ help:
 	@echo "make demo    run programs inside an enclave and compare with Linux"
 	@echo "make test    all tests          make check   the quick ones (under 3 minutes)"
 	@echo "make build   build and install into .venv (build-fast: quicker to build, for development)"
-	@echo "make lint    make format    make bench    make docs    make fuzz"
+	@echo "make bench   compare with Linux          make docs    the site, into site/"
+	@echo "make fuzz    look for inputs that break a decoder, FUZZ_SECONDS each"
+	@echo "make lint    make format    make docs-bench (measure for the docs' page)"
 
 setup: $(VENV)/.complete
 	cargo fetch --locked
@@ -77,6 +79,10 @@ format:
 bench: build
 	mkdir -p build
 	$(BIN)/adyton bench syscall yield futex pipe thread start --json build/bench.json --plot build/bench.png
+
+# Measures everything on this machine, some minutes; the result is committed.
+docs-bench: build
+	$(BIN)/python tools/bench_page.py $(if $(QUICK),--quick)
 
 docs: setup
 	$(BIN)/python tools/syscall_table.py

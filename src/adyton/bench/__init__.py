@@ -107,7 +107,7 @@ def _show(rows: Sequence[Row], found: dict[str, Any], json: str | None) -> None:
             raise UsageError(f"--json {json}: {error.strerror}") from None
     from rich.console import Console
 
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 120)
     console.print(table.table(rows))
     for note in [*table.notes(rows), machine.line(found)]:
         console.print(note, markup=False, highlight=False, soft_wrap=True)

@@ -101,6 +101,8 @@ def _curve(axes: Axes, rows: Sequence[Row]) -> None:
             )
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    axes.yaxis.set_minor_formatter("")
     axes.set_xticks(threads, [str(count) for count in threads])
     axes.set_xlabel("threads")
     axes.set_ylabel(f"{rows[0].case.unit} a call")

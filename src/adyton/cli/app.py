@@ -49,7 +49,12 @@ def main(words: Sequence[str]) -> int:
         message = getattr(error, "format_message", None)
         if message is None:
             raise
-        raise UsageError(f"{message().rstrip('.')}; see `adyton --help`") from None
+        text = message().rstrip(".")
+        if not text:  # a group without a command: its help is there already
+            return 0
+        context = getattr(error, "ctx", None)
+        place = getattr(context, "command_path", "adyton")
+        raise UsageError(f"{text}; see `{place} --help`") from None
     return code if isinstance(code, int) else 0
 
 
@@ -100,7 +105,7 @@ def _parameter(row: Option) -> inspect.Parameter:
     option = typer.Option(
         *names,
         help=row.help,
-        metavar=row.metavar or None,
+        metavar=row.metavar or " ",
         hidden=bool(row.refused),
         show_default=False,
     )

@@ -24,4 +24,6 @@ def main(*, json: bool) -> None:
         table.add_column(heading, overflow="fold")
     for feature in features:
         table.add_row(feature.name, feature.value, feature.used, feature.advice)
-    Console(highlight=False, markup=False).print(table)
+    # Whoever reads it through a pipe wants lines, not a page.
+    width = None if sys.stdout.isatty() else 160
+    Console(highlight=False, markup=False, width=width).print(table)

@@ -40,8 +40,27 @@ class Volume:
     writable: bool = False
 
 
-class Options(TypedDict, total=False):
-    """What `run` and `popen` take beside `subprocess`'s own.
+class Streams(TypedDict, total=False):
+    """What `subprocess.Popen` has and `popen` passes on, about the process that holds the enclave.
+
+    Their meanings and defaults are `subprocess.Popen`'s.
+    """
+
+    stdin: int | IO[Any] | None
+    stdout: int | IO[Any] | None
+    stderr: int | IO[Any] | None
+    text: bool | None
+    universal_newlines: bool | None
+    encoding: str | None
+    errors: str | None
+    bufsize: int
+    pipesize: int
+    start_new_session: bool
+    process_group: int | None
+
+
+class Options(Streams, total=False):
+    """What `run` and `popen` take: `subprocess`'s own, and what is the enclave's.
 
     Attributes:
         env: The program's environment; the caller's unless given.
@@ -53,8 +72,6 @@ class Options(TypedDict, total=False):
         name: Name of the enclave.
         exit_cost: Cycles to add to each exit and entry.
         stat: File that gets the counters as JSON.
-        bufsize, pipesize, start_new_session, process_group: As `subprocess.Popen` has them, of the
-            process that holds the enclave.
     """
 
     env: Mapping[str, str] | None
@@ -66,10 +83,6 @@ class Options(TypedDict, total=False):
     name: str
     exit_cost: int
     stat: StrPath | None
-    bufsize: int
-    pipesize: int
-    start_new_session: bool
-    process_group: int | None
 
 
 class Process:
@@ -224,14 +237,7 @@ class Enclave:
         args: Sequence[StrPath],
         *,
         input: bytes | str | None = None,  # noqa: A002 - subprocess's own name
-        stdin: int | IO[Any] | None = None,
-        stdout: int | IO[Any] | None = None,
-        stderr: int | IO[Any] | None = None,
         capture_output: bool = False,
-        text: bool | None = None,
-        universal_newlines: bool | None = None,
-        encoding: str | None = None,
-        errors: str | None = None,
         timeout: float | None = None,
         check: bool = False,
         **options: Unpack[Options],
@@ -246,25 +252,14 @@ class Enclave:
             StartError, EnclaveFailed, EnclaveLost: As for `Process.wait`.
         """
         if input is not None:
-            if stdin is not None:
+            if options.get("stdin") is not None:
                 raise ValueError("stdin and input may not both be used")
-            stdin = subprocess.PIPE
+            options["stdin"] = subprocess.PIPE
         if capture_output:
-            if stdout is not None or stderr is not None:
+            if options.get("stdout") is not None or options.get("stderr") is not None:
                 raise ValueError("stdout and stderr may not be used with capture_output")
-            stdout = stderr = subprocess.PIPE
-        process = Enclave.popen(
-            args,
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            text=text,
-            universal_newlines=universal_newlines,
-            encoding=encoding,
-            errors=errors,
-            **options,
-        )
-        with process:
+            options["stdout"] = options["stderr"] = subprocess.PIPE
+        with Enclave.popen(args, **options) as process:
             try:
                 output, diagnostics = process.communicate(input, timeout)
             except BaseException:
@@ -280,14 +275,6 @@ class Enclave:
     @staticmethod
     def popen(
         args: Sequence[StrPath],
-        *,
-        stdin: int | IO[Any] | None = None,
-        stdout: int | IO[Any] | None = None,
-        stderr: int | IO[Any] | None = None,
-        text: bool | None = None,
-        universal_newlines: bool | None = None,
-        encoding: str | None = None,
-        errors: str | None = None,
         **options: Unpack[Options],
     ) -> Process:
         """Start a program and return at once, as `subprocess.Popen` does.
@@ -295,7 +282,11 @@ class Enclave:
         Raises:
             ProgramNotFound, ProgramNotExecutable, UsageError, StartError: As for `run`.
         """
+        for name in options:
+            if name not in Options.__annotations__:
+                raise TypeError(f"popen() got an unexpected keyword argument {name!r}")
         request = _request(args, options)
+        streams = {name: options.get(name) for name in Streams.__annotations__ if name in options}
         ours, theirs = socket.socketpair()
         stat: int | None = None
         memfd: int | None = None
@@ -307,19 +298,9 @@ class Enclave:
             with runner.Limits(plan.QUICK_ADDRESS_SPACE):
                 inner = subprocess.Popen(
                     [install.runner(), str(memfd)],
-                    stdin=stdin,
-                    stdout=stdout,
-                    stderr=stderr,
-                    text=text,
-                    universal_newlines=universal_newlines,
-                    encoding=encoding,
-                    errors=errors,
-                    bufsize=options.get("bufsize", -1),
-                    pipesize=options.get("pipesize", -1),
-                    start_new_session=options.get("start_new_session", False),
-                    process_group=options.get("process_group"),
                     env={},
                     pass_fds=keep,
+                    **streams,  # type: ignore[call-overload] # as the type above has them
                 )
         except BaseException as error:
             ours.close()

@@ -129,6 +129,19 @@ def test_bad_requests(
         adyton.run(arguments, **options)
 
 
+def test_words_that_nobody_knows() -> None:
+    with pytest.raises(TypeError, match="memry"):
+        adyton.run(["true"], memry="1GiB")  # type: ignore[call-arg]
+
+
+def test_a_session_of_its_own(runner: Callable[[str], None]) -> None:
+    runner("print(os.getsid(0) == os.getpid()); sys.stdout.flush(); ended(0, 0)")
+    done = adyton.run(
+        ["true"], start_new_session=True, capture_output=True, universal_newlines=True
+    )
+    assert done.stdout == "True\n"
+
+
 def test_missing_installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(install, "DIRECTORY", str(tmp_path))
     with pytest.raises(adyton.NotInstalled, match="build_native"):

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # Ours, and of Python's own only modules that cost little.
 ALLOWED = {
     "_blake2", "_collections", "_functools", "_hashlib", "_operator", "_random", "_sha512",
-    "_signal", "_struct", "_weakref", "adyton", "adyton.cli", "adyton.cli.options",
+    "_signal", "_struct", "_thread", "_weakref", "adyton", "adyton.cli", "adyton.cli.options",
     "adyton.cli.run", "adyton.errors", "adyton.launch", "adyton.launch.caller",
     "adyton.launch.decoder", "adyton.launch.elf", "adyton.launch.host", "adyton.launch.install",
     "adyton.launch.layout", "adyton.launch.measurement", "adyton.launch.plan",

@@ -7,6 +7,7 @@ own. Both give the runner `argv[1]`, the decimal number of the plan's descriptor
 from __future__ import annotations
 
 import _signal
+import _thread
 import os
 import resource
 import sys
@@ -63,30 +64,32 @@ def set_limits(range_size: int) -> list[tuple[int, tuple[int, int]]]:
         StartError: The hard limit of the address space (`ulimit -v`) is below the range, or that of
             open files (`ulimit -n`) too low for any program.
     """
-    changed: list[tuple[int, tuple[int, int]]] = []
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    if hard != resource.RLIM_INFINITY and hard < range_size + _BESIDE_RANGE:
-        has, needs = units.show(hard), units.show(range_size)
+    space, files = (resource.getrlimit(n)[1] for n in (resource.RLIMIT_AS, resource.RLIMIT_NOFILE))
+    if space != resource.RLIM_INFINITY and space < range_size + _BESIDE_RANGE:
+        has, needs = units.show(space), units.show(range_size)
         raise StartError(
             f"the address-space limit (ulimit -v) is {has}, the enclave's range needs {needs}; "
             "raise the hard limit (ulimit -Hv unlimited, as root)"
         )
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
-        changed.append((resource.RLIMIT_AS, (soft, hard)))
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < _FILES_MIN:
+    if files != resource.RLIM_INFINITY and files < _FILES_MIN:
         raise StartError(
-            f"the limit of open files (ulimit -n) is {hard}, a program needs {_FILES_MIN}; "
+            f"the limit of open files (ulimit -n) is {files}, a program needs {_FILES_MIN}; "
             "raise the hard limit (ulimit -Hn 1024)"
         )
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        changed.append((resource.RLIMIT_NOFILE, (soft, hard)))
-    soft, hard = resource.getrlimit(resource.RLIMIT_STACK)
-    if soft == resource.RLIM_INFINITY or soft > STACK_LIMIT:
-        resource.setrlimit(resource.RLIMIT_STACK, (STACK_LIMIT, hard))
-        changed.append((resource.RLIMIT_STACK, (soft, hard)))
+    stack, most = resource.getrlimit(resource.RLIMIT_STACK)
+    if stack == resource.RLIM_INFINITY or stack > STACK_LIMIT:
+        stack = STACK_LIMIT
+    wanted = (
+        (resource.RLIMIT_AS, (space, space)),
+        (resource.RLIMIT_NOFILE, (files, files)),
+        (resource.RLIMIT_STACK, (stack, most)),
+    )
+    changed: list[tuple[int, tuple[int, int]]] = []
+    for number, values in wanted:
+        before = resource.getrlimit(number)
+        if before != values:
+            resource.setrlimit(number, values)
+            changed.append((number, before))
     return changed
 
 
@@ -94,8 +97,10 @@ class Limits:
     """While it is entered, a child inherits the runner's limits.
 
     The process's own limits change for as long as the child takes to start: no code runs between
-    fork and exec, which a threaded parent could not bear.
+    fork and exec, which a threaded parent could not bear. One thread at a time.
     """
+
+    _lock = _thread.allocate_lock()
 
     def __init__(self, range_size: int) -> None:
         """Take the bytes of address space that the enclave reserves."""
@@ -103,8 +108,14 @@ class Limits:
         self._before: list[tuple[int, tuple[int, int]]] = []
 
     def __enter__(self) -> None:
-        self._before = set_limits(self._range_size)
+        self._lock.acquire()
+        try:
+            self._before = set_limits(self._range_size)
+        except BaseException:
+            self._lock.release()
+            raise
 
     def __exit__(self, *_: object) -> None:
         for number, values in self._before:
             resource.setrlimit(number, values)
+        self._lock.release()

@@ -21,6 +21,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="run test programs natively twice: checks the programs, not Adyton",
     )
     group.addoption(
+        "--witness",
+        action="store_true",
+        help="watch every enclave by a seccomp filter: no call of a program may reach the host",
+    )
+    group.addoption(
         "--run-options",
         default="",
         help="further options of `adyton run` for every program, as one string",
@@ -43,4 +48,5 @@ def machine(request: pytest.FixtureRequest) -> Machine:
     return Machine(
         shlex.split(request.config.getoption("--run-options")),
         native_only=request.config.getoption("--native-only"),
+        witnessed=request.config.getoption("--witness"),
     )

@@ -30,6 +30,9 @@ ROOT = Path(__file__).resolve().parent.parent
 TESTS = ROOT / "tests"
 BUILD = ROOT / "build" / "tests"
 OBSERVE = ROOT / "tests" / "syscalls" / "observe.h"
+WITNESS = TESTS / "security" / "sealed" / "witness.c"
+# The largest range that an enclave may have; the runner lies above.
+RANGE_END = 1 << 46
 
 _FROM_SOURCE = (
     "import sys, runpy; sys.path.insert(0, {src!r}); sys.argv[0] = 'adyton'; "
@@ -132,6 +135,20 @@ def execute(
     return Outcome(128 - code if code < 0 else code, stdout, stderr)
 
 
+def execute_witnessed(command: list[str], **how: object) -> tuple[Outcome, list[str]]:
+    """Run a command as `execute` does under a seccomp filter that writes calls down.
+
+    Returns:
+        The outcome, and a line "number address" for each system call that reached the host from an
+        instruction where an enclave's range may lie, or on the vsyscall page.
+    """
+    with tempfile.TemporaryDirectory(prefix="adyton-witness-") as folder:
+        log = Path(folder) / "log"
+        witness = compile_c(WITNESS, "dynamic")
+        outcome = execute([str(witness), str(log), f"{RANGE_END:x}", *command], **how)  # type: ignore[arg-type]
+        return outcome, log.read_text().splitlines()
+
+
 def adyton_command() -> list[str]:
     """The words that start `adyton` from this tree, whether it is installed or not."""
     return [sys.executable, "-c", _FROM_SOURCE.format(src=str(ROOT / "src"))]
@@ -156,11 +173,15 @@ class Machine:
     Args:
         options: Further options of `adyton run`, for the whole session.
         native_only: Run natively twice instead, which finds programs whose output varies.
+        witnessed: Watch each enclave from outside, and fail when a program's call reached the host.
     """
 
-    def __init__(self, options: list[str], *, native_only: bool = False) -> None:
+    def __init__(
+        self, options: list[str], *, native_only: bool = False, witnessed: bool = False
+    ) -> None:
         self.options = options
         self.native_only = native_only
+        self.witnessed = witnessed
 
     def native(self, command: list[str], **how: object) -> Outcome:
         """Run on Linux; arguments as `execute`."""
@@ -175,7 +196,11 @@ class Machine:
         # The tests' own programs are host files like any other: nothing comes in unasked.
         shown = ["-v", f"{TESTS}:{TESTS}"]
         words = [*adyton_command(), "run", *shown, *self.options, *(options or []), "--", *command]
-        return execute(words, **how)  # type: ignore[arg-type]
+        if not self.witnessed:
+            return execute(words, **how)  # type: ignore[arg-type]
+        outcome, calls = execute_witnessed(words, **how)
+        assert not calls, f"calls of the program reached the host: {calls}"
+        return outcome
 
     def compare(
         self,

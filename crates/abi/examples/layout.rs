@@ -49,6 +49,8 @@ fn flags(add: &mut impl FnMut(&str, u64)) {
         ("plan.NO_PATCHING", flag::NO_PATCHING),
         ("plan.NO_AVX512", flag::NO_AVX512),
         ("plan.SECCOMP", flag::SECCOMP),
+        ("plan.NO_SECCOMP", flag::NO_SECCOMP),
+        ("plan.NO_DISPATCH", flag::NO_DISPATCH),
         ("plan.DEBUG", config::DEBUG),
         ("plan.HOST_FILES", config::HOST_FILES),
         ("plan.FREE_ARGUMENTS", config::FREE_ARGUMENTS),

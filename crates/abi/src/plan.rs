@@ -67,8 +67,13 @@ pub mod flag {
     pub const NO_PATCHING: u32 = 8;
     /// Do without AVX-512 state.
     pub const NO_AVX512: u32 = 16;
-    /// A seccomp filter kills the runner on any call outside its own list.
+    /// Insist on the seccomp filter that refuses host calls which are not the runner's own.
     pub const SECCOMP: u32 = 32;
+    /// No seccomp filter, even where the host has it.
+    pub const NO_SECCOMP: u32 = 64;
+    /// No Syscall User Dispatch: the first call that is not rewritten meets the filter, which ends the
+    /// enclave. Shows that the filter sees what dispatch would let through.
+    pub const NO_DISPATCH: u32 = 128;
 }
 
 /// A run of pages with one set of permissions.
@@ -218,6 +223,8 @@ pub mod host_feature {
     pub const INCLUSIVE_DISPATCH: u64 = 1;
     /// io_uring may be set up.
     pub const RINGS: u64 = 2;
+    /// A seccomp filter refuses host calls that are not the runner's own.
+    pub const FILTER: u64 = 4;
     /// stdin, stdout, stderr are terminals: bits 8, 9, 10.
     pub const TERMINAL: u64 = 256;
 }

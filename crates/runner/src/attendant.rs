@@ -9,7 +9,7 @@ use abi::host::{SIGNAL_TOKEN, mailbox};
 
 use crate::plan::Plan;
 use crate::space::Space;
-use crate::{Outcome, handles, sys, vcpu};
+use crate::{Outcome, handles, sys, trace, vcpu};
 
 /// The preemption tick.
 const TICK_MS: i32 = 4;
@@ -158,6 +158,7 @@ fn attend(epoll: RawFd, event: RawFd, signals: RawFd) {
                     let mut count = 0_u64;
                     // SAFETY: eight bytes of ours.
                     unsafe { libc::read(event, (&raw mut count).cast(), 8) };
+                    trace::serve();
                 }
                 SIGNALS => take_signals(signals),
                 token @ RINGS..SIGNALS => ring_has_news(token - RINGS),
@@ -197,6 +198,7 @@ fn post(token: u64) {
     let tail = word(mailbox::TAIL).load(Ordering::Relaxed);
     while tail.wrapping_sub(word(mailbox::HEAD).load(Ordering::Acquire)) >= mailbox::CAPACITY {
         notify();
+        trace::serve(); // the vCPU that is to make room may wait for the decoder
         std::thread::sleep(std::time::Duration::from_micros(100));
     }
     let slot = (tail % mailbox::CAPACITY) as usize;

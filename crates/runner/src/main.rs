@@ -2,7 +2,8 @@
 //!
 //! Untrusted, and it decides nothing: it maps exactly what the plan says ([`space`]), enters the
 //! enclave on P threads ([`vcpu`]), turns host signals into entries ([`signals`]), carries out host
-//! calls ([`host`], [`io`], [`ring`]) and watches what may become ready ([`attendant`]).
+//! calls ([`host`], [`io`], [`ring`]) and watches what may become ready ([`attendant`]). What is none of
+//! its own calls does not reach the host ([`filter`]).
 //!
 //! While a vCPU thread is inside, FS belongs to the program. Whatever runs on such a thread after
 //! its start uses raw system calls ([`sys`]), no libc, no locks of libc, no thread-local storage, and
@@ -17,6 +18,7 @@
 )]
 
 mod attendant;
+mod filter;
 mod handles;
 mod host;
 mod io;

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use abi::plan::tag;
 use abi::trap::{Kind, Registers, Trap};
 
-use crate::Outcome;
+use crate::{Outcome, filter};
 
 /// The signal that interrupts a vCPU.
 pub(crate) const KICK: i32 = 40;
@@ -171,14 +171,19 @@ fn describe(signal: i32, info: &libc::siginfo_t, registers: &[i64; 23]) -> Optio
     match signal {
         KICK => trap.kind = Kind::Preempt as u32,
         libc::SIGSYS => {
-            if info.si_code != USER_DISPATCH {
-                return None;
-            }
             // SAFETY: the kernel's siginfo is 128 bytes long, whatever is in it.
             let words = unsafe { &*(&raw const *info).cast::<[u32; 32]>() };
-            // Of SIGSYS it has the architecture at byte 28.
-            let arch = words[7];
-            trap.kind = if arch == ARCH_X86_64 { Kind::Syscall } else { Kind::Door } as u32;
+            // Of SIGSYS it has the call's address at byte 16, its number at 24, its architecture at 28.
+            let [low, high, number, arch] = [words[4], words[5], words[6], words[7]];
+            match info.si_code {
+                USER_DISPATCH => {
+                    trap.kind = if arch == ARCH_X86_64 { Kind::Syscall } else { Kind::Door } as u32;
+                }
+                filter::SYS_SECCOMP => {
+                    filter::refused(u64::from(high) << 32 | u64::from(low), number, &mut trap);
+                }
+                _ => return None,
+            }
         }
         libc::SIGSEGV | libc::SIGBUS => trap.address = registers[libc::REG_CR2 as usize] as u64,
         // SAFETY: the kernel's siginfo of a fault has its address.

@@ -1,7 +1,8 @@
 //! Where trace records go: a descriptor of the plan, or a decoder that is started at the first record.
 //!
 //! Most runs have no record, and a decoder is an interpreter: nothing of it costs a start anything.
-//! Called on vCPU threads: raw system calls only; what they need is made ready before.
+//! Called on vCPU threads: raw system calls only; what they need is made ready before. Only the
+//! attendant may make a process ([`serve`]), since the vCPU threads' filter refuses it.
 
 use std::ffi::CString;
 use std::sync::OnceLock;
@@ -10,13 +11,16 @@ use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use abi::plan::tag;
 
 use crate::plan::Plan;
-use crate::{Outcome, sys};
+use crate::{Outcome, attendant, sys};
 
 /// There is nobody to write to.
 const NOBODY: i32 = -1;
 
 static SINK: AtomicI32 = AtomicI32::new(NOBODY);
+/// The decoder's process; 0 before it is started, -1 when there is none.
 static DECODER: AtomicI32 = AtomicI32::new(0);
+/// Not 0 while a vCPU waits for the decoder.
+static WANTED: AtomicU32 = AtomicU32::new(0);
 static COMMAND: OnceLock<Command> = OnceLock::new();
 static LOCK: AtomicU32 = AtomicU32::new(0);
 
@@ -68,7 +72,7 @@ pub(crate) fn is_wanted() -> bool {
 pub(crate) fn write(address: u64, len: u64) -> i64 {
     lock();
     if SINK.load(Ordering::Relaxed) < 0 && DECODER.load(Ordering::Relaxed) == 0 {
-        start();
+        ask_for_decoder();
     }
     let sink = SINK.load(Ordering::Relaxed);
     let result = if sink < 0 {
@@ -97,6 +101,32 @@ pub(crate) fn finish() {
         {}
     }
     unlock();
+}
+
+/// Has the attendant start the decoder, and waits until it tried.
+fn ask_for_decoder() {
+    if COMMAND.get().is_none() {
+        return;
+    }
+    WANTED.store(1, Ordering::Release);
+    attendant::tick();
+    while WANTED.load(Ordering::Acquire) != 0 {
+        // SAFETY: a futex wait on a word of ours.
+        unsafe {
+            sys::call4(libc::SYS_futex, WANTED.as_ptr() as u64, libc::FUTEX_WAIT as u64, 1, 0)
+        };
+    }
+}
+
+/// Starts the decoder if a vCPU asked for it. Called on the attendant's thread.
+pub(crate) fn serve() {
+    if WANTED.load(Ordering::Acquire) == 0 {
+        return;
+    }
+    start();
+    WANTED.store(0, Ordering::Release);
+    // SAFETY: a futex wake on a word of ours.
+    unsafe { sys::call4(libc::SYS_futex, WANTED.as_ptr() as u64, libc::FUTEX_WAKE as u64, 1, 0) };
 }
 
 /// Starts the decoder; without it, records go nowhere.

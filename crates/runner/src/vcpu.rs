@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use abi::plan::{Boot, flag, host_feature};
 
+use crate::filter::{self, Filter};
 use crate::plan::Plan;
 use crate::space::{self, Space};
 use crate::{Outcome, host, signals, sys};
@@ -70,7 +71,9 @@ impl Calibration {
 /// Enters the enclave on all vCPUs; the caller's thread becomes vCPU 0.
 pub(crate) fn enter_all(plan: &Plan, space: &Space, clock: &Calibration) -> Outcome<Infallible> {
     let dispatch = Dispatch::probe(plan, space)?;
-    let features = dispatch.feature() | space::terminals();
+    let filter = wanted_filter(plan)?;
+    let filtered = if filter.is_some() { host_feature::FILTER } else { 0 };
+    let features = dispatch.feature() | filtered | space::terminals();
     let host_entry = host::entry as *const () as u64;
     space.fill_boot(plan, clock.end(), features, host_entry);
     signals::set_exception_entry(exception_entry(plan)?);
@@ -79,7 +82,7 @@ pub(crate) fn enter_all(plan: &Plan, space: &Space, clock: &Calibration) -> Outc
     for index in 1..plan.header.vcpus as usize {
         std::thread::Builder::new()
             .stack_size(HOST_STACK)
-            .spawn(move || match set_up(index, dispatch) {
+            .spawn(move || match set_up(index, dispatch, filter) {
                 Ok(()) => {
                     while RELEASED.load(Ordering::Acquire) == 0 {
                         // SAFETY: a futex wait on a word of ours.
@@ -97,7 +100,7 @@ pub(crate) fn enter_all(plan: &Plan, space: &Space, clock: &Calibration) -> Outc
             })
             .map_err(|error| format!("can't start vCPU {index}: {error}; see `ulimit -u`"))?;
     }
-    set_up(0, dispatch)?;
+    set_up(0, dispatch, filter)?;
     enter(entry, boot, 0)
 }
 
@@ -117,12 +120,28 @@ fn exception_entry(plan: &Plan) -> Outcome<u64> {
     }
 }
 
-fn set_up(index: usize, dispatch: Dispatch) -> Outcome<()> {
+/// The filter of the vCPU threads, unless the plan or this kernel does without.
+fn wanted_filter(plan: &Plan) -> Outcome<Option<Filter>> {
+    let flags = plan.header.flags;
+    let there = flags & flag::NO_SECCOMP == 0 && filter::is_there();
+    if flags & (flag::SECCOMP | flag::NO_DISPATCH) != 0 && !there {
+        return Err(
+            "this kernel has no seccomp filters, or they are switched off; see `adyton info`"
+                .to_owned(),
+        );
+    }
+    let (start, end) = text();
+    Ok(there.then(|| Filter::new(&(start..end))))
+}
+
+fn set_up(index: usize, dispatch: Dispatch, filter: Option<Filter>) -> Outcome<()> {
     // SAFETY: asks for a number.
     let tid = unsafe { libc::syscall(libc::SYS_gettid) };
     TIDS[index].store(i32::try_from(tid).unwrap_or(0), Ordering::Release);
     signals::use_stack_of(index)?;
-    dispatch.switch_on()
+    dispatch.switch_on()?;
+    // From here on this thread makes no call but those on the filter's list.
+    filter.map_or(Ok(()), Filter::switch_on)
 }
 
 fn enter(entry: u64, boot: u64, index: usize) -> ! {
@@ -167,6 +186,9 @@ impl Dispatch {
     /// Finds the mode that the kernel has: dispatch within the user region, else outside the runner.
     fn probe(plan: &Plan, space: &Space) -> Outcome<Self> {
         let start = abi::layout::USER_START;
+        if plan.header.flags & flag::NO_DISPATCH != 0 {
+            return Ok(Self { mode: DISPATCH_OFF, start: 0, len: 0 });
+        }
         let inclusive = Self { mode: DISPATCH_INCLUSIVE, start, len: space.user_end - start };
         if plan.header.flags & flag::NO_INCLUSIVE_DISPATCH == 0 && inclusive.works() {
             return Ok(inclusive);

@@ -79,7 +79,7 @@ RUN = (
     Option(
         "without",
         LIST,
-        "Do without: rings, inclusive-dispatch, patching, avx512.",
+        "Do without: rings, inclusive-dispatch, patching, avx512, seccomp; dispatch (a test).",
         metavar="FEATURE",
     ),
     Option("quick", SWITCH, "The host's files, also where adyton.toml lies."),

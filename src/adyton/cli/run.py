@@ -26,6 +26,8 @@ _WITHOUT = {
     "inclusive-dispatch": plan.NO_INCLUSIVE_DISPATCH,
     "patching": plan.NO_PATCHING,
     "avx512": plan.NO_AVX512,
+    "seccomp": plan.NO_SECCOMP,
+    "dispatch": plan.NO_DISPATCH,
 }
 
 
@@ -179,8 +181,9 @@ def _features(scanned: Scanned) -> int:
                 if name not in names:
                     raise UsageError(f'--{option} "{name}": one of {", ".join(names)}')
                 flags |= names[name]
-    if flags & plan.RINGS_FOR_ALL and flags & plan.NO_RINGS:
-        raise UsageError("--with rings and --without rings exclude each other")
+    for name, wanted in _WITH.items():
+        if flags & wanted and flags & _WITHOUT[name]:
+            raise UsageError(f"--with {name} and --without {name} exclude each other")
     return flags
 
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 _PR_SET_SYSCALL_USER_DISPATCH = 59
 _EXCLUSIVE_ON, _INCLUSIVE_ON = 1, 2
+_SYS_SECCOMP = 317
+_SECCOMP_GET_ACTION_AVAIL = 2
+_SECCOMP_RET_TRAP = 0x0003_0000
 _SYS_IO_URING_SETUP = 425
 _SYS_MEMFD_SECRET = 447
 _RANGE = 1 << 46
@@ -96,6 +99,7 @@ def _cpu_flags() -> set[str]:
 def _kernel() -> list[Feature]:
     dispatch = _in_child(lambda: _dispatch(_EXCLUSIVE_ON))
     inclusive = _in_child(lambda: _dispatch(_INCLUSIVE_ON))
+    filters = _errno_of(_filters)
     ring = _errno_of(_ring)
     secret = _errno_of(_secret)
     return [
@@ -112,6 +116,12 @@ def _kernel() -> list[Feature]:
             _found(inclusive),
             "catches calls of user code alone" if not inclusive else "done without",
             "" if not inclusive else "a newer Linux has it",
+        ),
+        Feature(
+            "seccomp filters",
+            _found(filters),
+            "refuse all but the runner's host calls" if not filters else "done without",
+            "" if not filters else "a container's seccomp profile may deny them",
         ),
         Feature(
             "io_uring",
@@ -233,6 +243,12 @@ def _dispatch(mode: int) -> int:
     words = [ctypes.c_ulong(word) for word in (mode, 0x10000, 0x1000)]
     done = libc.prctl(_PR_SET_SYSCALL_USER_DISPATCH, *words, ctypes.byref(selector))
     return ctypes.get_errno() if done else 0
+
+
+def _filters() -> int:
+    trap = ctypes.c_uint32(_SECCOMP_RET_TRAP)
+    available = ctypes.c_long(_SECCOMP_GET_ACTION_AVAIL)
+    return _syscall(_SYS_SECCOMP, available, ctypes.c_long(0), ctypes.byref(trap))
 
 
 def _ring() -> int:

@@ -11,7 +11,6 @@
  * and, only when named:
  *   int80      answered where Linux has 32-bit calls, else a fault; in an enclave always a fault
  *   sysenter   a fault in an enclave
- *   vsyscall   `time` on the page at 0xffffffffff600000
  *   cs32       a far jump to 32-bit code that makes an `int 0x80`
  */
 #include <setjmp.h>
@@ -128,12 +127,6 @@ static long sysenter(void)
     return 0;
 }
 
-static long vsyscall(void)
-{
-    long (*when)(long *) = (long (*)(long *))0xffffffffff600400;
-    return when(NULL) > 1000000000;
-}
-
 __attribute__((visibility("hidden"))) uint64_t kept_rsp;
 
 static long cs32(void)
@@ -165,7 +158,7 @@ static const struct {
     {"prefixed", prefixed, 1}, {"operand_size", operand_size, 1}, {"x32", x32, 1}, {"negative", negative, 1},
     {"int81", int81, 1}, {"int3", breakpoint, 1}, {"hlt", hlt, 1}, {"in", in, 1},
     {"ud", ud, 1}, {"sysretq", sysretq, 1}, {"ends", ends, 1}, {"int80", int80, 0},
-    {"sysenter", sysenter, 0}, {"vsyscall", vsyscall, 0}, {"cs32", cs32, 0},
+    {"sysenter", sysenter, 0}, {"cs32", cs32, 0},
 };
 
 static void try(const char *name, long (*door)(void))

@@ -26,10 +26,6 @@ def test_exceptions_unwind(variant: str, machine: Machine) -> None:
     [
         "int80",
         "sysenter",
-        pytest.param(
-            "vsyscall",
-            marks=pytest.mark.xfail(reason="the host's page answers; needs a filter", strict=False),
-        ),
         "cs32",
     ],
 )

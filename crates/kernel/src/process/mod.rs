@@ -17,6 +17,7 @@ pub mod run;
 pub mod thread;
 pub mod usage;
 pub mod vdso;
+mod vsyscall;
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;

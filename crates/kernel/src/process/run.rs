@@ -9,7 +9,7 @@ use core::task::{self, Poll};
 
 use abi::Errno;
 use abi::errno::Error;
-use platform::context::{Exit, Parking, UserContext};
+use platform::context::{Exit, Fault, Parking, UserContext};
 use platform::{clock, vcpu};
 
 use crate::Kernel;
@@ -17,7 +17,7 @@ use crate::arguments::Arguments;
 use crate::context::Context;
 use crate::memory::refusal::Outcome;
 use crate::memory::{Access, PAGE};
-use crate::process::{Thread, exit, procfs};
+use crate::process::{Thread, exit, procfs, vsyscall};
 use crate::signal::deliver::{self, InterruptedCall};
 use crate::signal::fault;
 use crate::syscalls::table;
@@ -118,6 +118,9 @@ async fn live(kernel: &'static Kernel, thread: Arc<Thread>, registers: &'static 
                     process.interception.trapped(&cx, site, number);
                 }
             }
+            Exit::Fault(raised) if vsyscall::is_there(cx.registers.registers.rip) => {
+                old_call(&mut cx, &raised);
+            }
             Exit::Fault(raised) => faulted(&mut cx, raised).await,
             Exit::Door => door(&mut cx),
             Exit::Interrupted => {}
@@ -130,6 +133,26 @@ async fn live(kernel: &'static Kernel, thread: Arc<Thread>, registers: &'static 
         }
     }
     exit::end_thread(&cx);
+}
+
+/// Answers a call on the vsyscall page; none of the three waits.
+fn old_call(cx: &mut Context<'_>, raised: &Fault) {
+    let Some(old) = vsyscall::Call::of(cx, raised) else {
+        return fault::raise(cx, &vsyscall::exception(raised), None);
+    };
+    let registers = &cx.registers.registers;
+    let args = Arguments([registers.rdi, registers.rsi, registers.rdx, 0, 0, 0]);
+    cx.kernel.trace.count(old.number);
+    let traced = cx.kernel.trace.wants(old.number);
+    let started = if traced { clock::now() } else { 0 };
+    let unknown = || Err(Errno::ENOSYS.because("this call waits"));
+    let result = table::at_once(cx, old.number, &args).unwrap_or_else(unknown);
+    if traced {
+        trace::record::call(cx, old.number, &args, started, &result);
+    }
+    if !old.finish(cx, result) {
+        fault::raise(cx, &vsyscall::exception(raised), None);
+    }
 }
 
 /// Carries out the system call that the registers ask for.
@@ -179,7 +202,7 @@ fn report_full(cx: &Context<'_>, error: Error) {
     }
 }
 
-async fn faulted(cx: &mut Context<'_>, raised: platform::context::Fault) {
+async fn faulted(cx: &mut Context<'_>, raised: Fault) {
     if raised.vector == PAGE_FAULT {
         let access = if raised.error & FETCH != 0 {
             Access::Execute
@@ -203,7 +226,7 @@ fn door(cx: &mut Context<'_>) {
     if cx.registers.registers.rax & X32 != 0 {
         cx.registers.registers.rax = Errno::ENOSYS.because("").to_return_value().cast_unsigned();
     } else {
-        let raised = platform::context::Fault { vector: 13, error: 0, address: 0 };
+        let raised = Fault { vector: 13, error: 0, address: 0 };
         fault::raise(cx, &raised, None);
     }
 }

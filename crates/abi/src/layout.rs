@@ -6,7 +6,7 @@
 //! 0                 never backed (64 KiB)
 //! 64 KiB            user region: programs, their memory, trampolines
 //! SIZE - SIZE/8     trusted arena: frames of the page cache and of patched text
-//! SIZE - SIZE/16    vCPU blocks, 64 KiB each, at most 64
+//! SIZE - SIZE/16    vCPU blocks and their stacks, 1 MiB each, at most 64
 //!   + SIZE/64       LibOS heap (SIZE/64)
 //! SIZE - 1 GiB      configuration (measured), then the image
 //! ```
@@ -21,8 +21,10 @@ pub const SIZE_MIN: u64 = 1 << 36;
 pub const SIZE_MAX: u64 = 1 << 46;
 /// Start of the user region; nothing below is ever backed.
 pub const USER_START: u64 = 0x1_0000;
-/// Bytes of a vCPU block with its LibOS stack.
+/// Bytes of a vCPU block with its LibOS stack, which grows down from the end.
 pub const VCPU_STRIDE: u64 = 0x10_0000;
+/// Where between block and stack nothing is ever mapped, counted from the block.
+pub const VCPU_GUARD: core::ops::Range<u64> = 0x1000..0x1_1000;
 /// The most vCPUs of an enclave.
 pub const VCPUS_MAX: u32 = 64;
 /// Bytes of a page.

@@ -72,7 +72,7 @@ pub fn fail(arguments: core::fmt::Arguments<'_>) -> ! {
 /// Ends the enclave after a trap in the LibOS itself.
 pub(crate) fn die_in_trap(trap: &Trap) -> ! {
     let arguments = format_args!(
-        "trap kind {} vector {} error {:#x} at {:#x} (image {:+#x}), address {:#x}, rsp {:#x}",
+        "trap kind {} vector {} error {:#x} at {:#x} (image {:+#x}), address {:#x}, rsp {:#x}{}",
         trap.kind,
         trap.vector,
         trap.error,
@@ -80,6 +80,7 @@ pub(crate) fn die_in_trap(trap: &Trap) -> ! {
         trap.registers.rip.wrapping_sub(image().start),
         trap.address,
         trap.registers.rsp,
+        crash::remark(trap.address),
     );
     crash::report(arguments, &trap.registers);
     exit(ExitKind::Failed, 125)
@@ -228,7 +229,6 @@ core::arch::global_asm!(
     "    test ecx, ecx",
     "    jnz 9f",
     "    wrgsbase rax",
-    "    mov gs:[{this}], rax",
     "    mov gs:[{index}], esi",
     "    and rsp, -16",
     "    mov gs:[{host_sp}], rsp",
@@ -264,7 +264,10 @@ core::arch::global_asm!(
     "    mov [rbx + rax], rcx",
     "    add r8, 24",
     "    jmp 4b",
-    "5:  call adyton_main",
+    // From here on this vCPU can be interrupted: before, addresses in the image did not hold.
+    "5:  rdgsbase rax",
+    "    mov gs:[{this}], rax",
+    "    call adyton_main",
     "9:  ud2",
     vcpus_max = const layout::VCPUS_MAX,
     image_below_end = const layout::IMAGE_BELOW_END,

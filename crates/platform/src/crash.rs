@@ -7,18 +7,40 @@ use core::fmt::Write;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use abi::host::HostCall;
-use abi::layout::VCPU_STRIDE;
+use abi::layout::{VCPU_GUARD, VCPU_STRIDE};
 use abi::trace::{BYTES, Head, STRING, crash, nr};
 use abi::trap::Registers;
 
+use crate::sync::Mutex;
 use crate::{boot, gate, io, vcpu};
 
+/// The most bytes of a record.
+const RECORD: usize = 64 << 10;
+
 static TOLD: AtomicBool = AtomicBool::new(false);
+/// Set aside at start: whoever crashes may hold the lock of those that are given out.
+static BOUNCE: Mutex<Option<io::Bounce>> = Mutex::new(None);
 static DECODED: AtomicBool = AtomicBool::new(false);
 
 /// Remembers whether somebody outside takes a report, and may have it; once, at start.
 pub(crate) fn init(decoded: bool) {
     DECODED.store(decoded, Ordering::Relaxed);
+    *BOUNCE.lock() = io::Bounce::with_capacity(RECORD);
+}
+
+/// What else is to be said about a place where the LibOS stopped.
+pub(crate) fn remark(address: u64) -> &'static str {
+    if is_guard(address) { "; its stack is full" } else { "" }
+}
+
+/// Whether an address lies below a vCPU's LibOS stack.
+fn is_guard(address: u64) -> bool {
+    of_vcpus().contains(&address) && VCPU_GUARD.contains(&(address % VCPU_STRIDE))
+}
+
+fn of_vcpus() -> core::ops::Range<u64> {
+    let area = vcpu::area();
+    area..area + vcpu::count() as u64 * VCPU_STRIDE
 }
 
 /// Tells why the LibOS stops, on stderr and, if it is wanted, as a record.
@@ -29,35 +51,39 @@ pub(crate) fn report(arguments: core::fmt::Arguments<'_>, registers: &Registers)
     }
     let mut line = Line::new();
     let _ = writeln!(line, "adyton: the LibOS stopped: {arguments}");
-    boot::message(line.text());
+    let reserved = BOUNCE.try_lock().and_then(|mut bounce| bounce.take());
+    let Some(mut bounce) = reserved else { return boot::message(line.text()) };
+    bounce.write(0, line.text().as_bytes());
+    gate::call(HostCall::Message, [bounce.address(), line.len as u64, 0, 0, 0]);
     if DECODED.load(Ordering::Relaxed) {
-        let _ = record(registers);
+        record(registers, bounce);
     }
 }
 
-/// Writes the record; `None` when there is no buffer for it.
-fn record(registers: &Registers) -> Option<()> {
+/// Writes the record.
+fn record(registers: &Registers, bounce: io::Bounce) {
     let image = boot::image();
-    let mut record = Record::new(io::Bounce::with_capacity(64 << 10)?);
+    let mut record = Record::new(bounce);
     let mut maps = Line::new();
     let _ = writeln!(maps, "{:08x}-{:08x} r-xp 00000000 00:00 0 [adyton]", image.start, image.end);
     record.add(crash::MAPS, STRING, &[maps.text().as_bytes()]);
     let words = registers.words();
     record.add(crash::REGISTERS, BYTES, &[words.map(u64::to_le_bytes).as_flattened()]);
     let stack = stack(registers.rsp);
-    record.add(crash::MEMORY, BYTES, &[&registers.rsp.to_le_bytes(), stack]);
+    let from = if stack.is_empty() { registers.rsp } else { stack.as_ptr() as u64 };
+    record.add(crash::MEMORY, BYTES, &[&from.to_le_bytes(), stack]);
     record.send(image.start);
-    Some(())
 }
 
 /// The LibOS stack from `pointer` on, empty when it does not point into one.
 fn stack(pointer: u64) -> &'static [u8] {
-    let area = vcpu::area();
-    let all = area..area + vcpu::count() as u64 * VCPU_STRIDE;
-    if !all.contains(&pointer) {
+    if !of_vcpus().contains(&pointer) {
         return &[];
     }
-    let end = (pointer / VCPU_STRIDE + 1) * VCPU_STRIDE;
+    let block = pointer / VCPU_STRIDE * VCPU_STRIDE;
+    let end = block + VCPU_STRIDE;
+    // Of a stack that is full, the pointer may lie among the pages that are not there.
+    let pointer = pointer.max(block + VCPU_GUARD.end);
     let len = usize::try_from(end - pointer).unwrap_or(0).min(crash::STACK_MAX);
     // SAFETY: it lies in a vCPU's block, which is mapped to its end; whoever ran on it stopped.
     unsafe { core::slice::from_raw_parts(pointer as *const u8, len) }

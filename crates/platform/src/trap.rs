@@ -21,35 +21,70 @@ const LIBOS_FLAGS: u64 = 0x202;
 /// A call with this bit is an x32 one.
 const X32: u64 = 0x4000_0000;
 
-/// Enters for an interruption of vCPU `index`.
+// rdi: the runner's copy of the registers; rsi: index of the vCPU that was interrupted. False: nothing can
+// go on, and nothing can be said. Before a vCPU entered, when the image may not be relocated yet, there is
+// nothing to interrupt for a kick, and no help for anything else.
+#[cfg(not(any(test, feature = "hosted")))]
+core::arch::global_asm!(
+    ".hidden __ehdr_start",
+    ".text",
+    ".global adyton_exception",
+    ".balign 16",
+    "adyton_exception:",
+    "    endbr64",
+    "    cmp rsi, {vcpus_max}",
+    "    jae 1f",
+    "    lea rax, [rip + __ehdr_start]",
+    "    mov rcx, {image_below_end}",
+    "    add rax, rcx", // SIZE
+    "    mov rcx, rax",
+    "    shr rcx, 4",
+    "    sub rax, rcx", // vCPU blocks
+    "    mov rcx, rsi",
+    "    shl rcx, {stride_bits}",
+    "    add rax, rcx", // this block
+    "    cmp [rax + {this}], rax",
+    "    je adyton_interrupted",
+    "1:  cmp dword ptr [rdi + {kind}], {preempt}",
+    "    sete al",
+    "    ret",
+    vcpus_max = const abi::layout::VCPUS_MAX,
+    image_below_end = const abi::layout::IMAGE_BELOW_END,
+    stride_bits = const abi::layout::VCPU_STRIDE.trailing_zeros(),
+    this = const vcpu::THIS,
+    kind = const core::mem::offset_of!(Trap, kind),
+    preempt = const Kind::Preempt as u32,
+);
+
+/// Enters for an interruption of vCPU `index`, which entered before.
 ///
 /// # Safety
 /// `trap` points to the runner's copy of the registers; the vCPU with that index was interrupted, and
 /// nothing else runs on it.
 #[unsafe(no_mangle)]
-pub(crate) unsafe extern "sysv64" fn adyton_exception(trap: *mut Trap, index: u64) {
-    let block = vcpu::block_of(usize::try_from(index).unwrap_or(usize::MAX));
-    let first_word = block.cast::<u64>();
-    // SAFETY: blocks are mapped from the start; the first word is the block's own address.
-    let this = unsafe { first_word.read_volatile() };
-    if this != block as u64 {
-        // A kick before the vCPU entered: there is nothing to interrupt.
-        return;
+unsafe extern "sysv64" fn adyton_interrupted(trap: *mut Trap, index: u64) -> bool {
+    // SAFETY: the runner's copy, as promised; copied in once and written back once.
+    let mut state = unsafe { trap.read() };
+    if vcpu::area() == 0 {
+        return state.kind == Kind::Preempt as u32; // the very first steps
     }
+    let block = vcpu::block_of(usize::try_from(index).unwrap_or(usize::MAX));
     let gs = read_gs_base();
     let foreign = gs != block as u64;
     if foreign {
         write_gs_base(block as u64);
     }
-    // SAFETY: the runner's copy, as promised; copied in once and written back once.
-    let mut state = unsafe { trap.read() };
     // Wild jumps leave any RIP behind, so the place alone does not tell whose code ran.
     let user = vcpu::block().state.load(Ordering::Relaxed) == vcpu::IN_USER
         && !crate::boot::image().contains(&state.registers.rip);
     if handle(&mut state, user, foreign.then_some(gs)) {
         // SAFETY: as above.
         unsafe { trap.write(state) };
+    } else if foreign {
+        // What goes on is a stub that still needs the program's GS, or may.
+        write_gs_base(gs);
     }
+    true
 }
 
 /// Decides what goes on; true when registers were changed.

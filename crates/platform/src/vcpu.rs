@@ -1,14 +1,14 @@
 //! Virtual processors: the block that GS points to, and what may be asked of another one.
 //!
 //! A block lies at [`abi::layout::Layout::vcpus`]` + index * VCPU_STRIDE`; the LibOS stack of the vCPU
-//! fills the rest of its stride and grows down from the end. Only the vCPU itself writes its block,
-//! but for the atomic words.
+//! fills the rest of its stride and grows down from the end, to the guard pages above the block. Only
+//! the vCPU itself writes its block, but for the atomic words.
 
 use core::cell::Cell;
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
-use abi::layout::{Layout, VCPU_STRIDE, VCPUS_MAX};
+use abi::layout::{Layout, VCPU_GUARD, VCPU_STRIDE, VCPUS_MAX};
 
 use crate::context::UserContext;
 use crate::extended::Held;
@@ -59,6 +59,9 @@ pub(crate) struct Block {
     /// When the last thread stopped running here, if nothing but a switch came since; else 0.
     pub(crate) slice_end: Cell<u64>,
 }
+
+const _: () =
+    assert!(size_of::<Block>() as u64 <= VCPU_GUARD.start, "the block ends before the guard");
 
 pub(crate) const THIS: usize = offset_of!(Block, this);
 pub(crate) const LIBOS_SP: usize = offset_of!(Block, libos_sp);

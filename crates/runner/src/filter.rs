@@ -13,10 +13,10 @@
 
 use std::ops::Range;
 
-use abi::host::ExitKind;
 use abi::trap::{Kind, Trap};
 
-use crate::{Outcome, host, sys};
+use crate::Outcome;
+use crate::line::Line;
 
 /// `si_code` of a refused call.
 pub(crate) const SYS_SECCOMP: i32 = 1;
@@ -156,53 +156,18 @@ pub(crate) fn refused(address: u64, number: u32, trap: &mut Trap) {
 /// Ends the process: somebody got past everything that should have caught the call.
 #[cold]
 fn stop(address: u64, number: u32) -> ! {
-    let mut line = Line::default();
-    line.text(b"adyton: the host's filter refused system call ");
-    line.number(number.into(), 10);
-    line.text(b" at 0x");
-    line.number(address, 16);
-    line.text(b", which the runner does not make; the enclave ends\n");
-    // SAFETY: bytes on this stack.
-    unsafe { sys::write_all(2, (&raw const line.bytes) as u64, line.len as u64) };
-    loop {
-        host::end_now(ExitKind::Failed as u64, 125);
-    }
-}
-
-/// A line that is put together without libc.
-struct Line {
-    bytes: [u8; 192],
-    len: usize,
-}
-
-impl Default for Line {
-    fn default() -> Self {
-        Self { bytes: [0; 192], len: 0 }
-    }
-}
-
-impl Line {
-    fn text(&mut self, text: &[u8]) {
-        for byte in text {
-            if let Some(place) = self.bytes.get_mut(self.len) {
-                *place = *byte;
-                self.len += 1;
-            }
-        }
-    }
-
-    fn number(&mut self, number: u64, base: u64) {
-        const DIGITS: [u8; 16] = *b"0123456789abcdef";
-        if number >= base {
-            self.number(number / base, base);
-        }
-        self.text(&[DIGITS[(number % base) as usize]]);
-    }
+    Line::new()
+        .text(b"adyton: the host's filter refused system call ")
+        .number(number.into(), 10)
+        .text(b" at 0x")
+        .number(address, 16)
+        .text(b", which the runner does not make; the enclave ends\n")
+        .end()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{CALLS, Line, program};
+    use super::{CALLS, program};
 
     const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
     const TRAP: u32 = libc::SECCOMP_RET_TRAP;
@@ -268,16 +233,5 @@ mod tests {
             }
             assert!(names > 0);
         }
-    }
-
-    #[test]
-    fn lines_are_cut_not_overrun() {
-        let mut line = Line::default();
-        line.number(0, 10);
-        line.text(b" ");
-        line.number(u64::MAX, 16);
-        assert_eq!(&line.bytes[..line.len], b"0 ffffffffffffffff");
-        line.text(&[b'x'; 300]);
-        assert_eq!(line.len, line.bytes.len());
     }
 }

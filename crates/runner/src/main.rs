@@ -22,6 +22,7 @@ mod filter;
 mod handles;
 mod host;
 mod io;
+mod line;
 mod plan;
 mod ring;
 mod signals;

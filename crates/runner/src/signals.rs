@@ -9,10 +9,15 @@ use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use abi::plan::tag;
 use abi::trap::{Kind, Registers, Trap};
 
+use crate::line::Line;
 use crate::{Outcome, filter};
 
-/// The signal that interrupts a vCPU.
-pub(crate) const KICK: i32 = 40;
+/// The signal that interrupts a vCPU. One that is not a real-time signal: many that come before a vCPU
+/// gets to run are one, and where nobody handles it, it is ignored.
+pub(crate) const KICK: i32 = libc::SIGURG;
+/// Flags: alignment checks; nested task.
+const AC: i32 = 1 << 18;
+const NT: i32 = 1 << 14;
 /// Bytes of an alternate stack, and its alignment.
 const STACK: usize = 128 << 10;
 const VCPUS: usize = 64;
@@ -27,7 +32,7 @@ static STACKS: AtomicU64 = AtomicU64::new(0);
 static EXCEPTION: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
 
 /// The exception entry's type; see `platform::trap` of the LibOS.
-type ExceptionEntry = unsafe extern "sysv64" fn(*mut Trap, u64);
+type ExceptionEntry = unsafe extern "sysv64" fn(*mut Trap, u64) -> bool;
 
 /// Signals that were ignored and blocked when the process started.
 pub(crate) struct Inherited {
@@ -129,15 +134,19 @@ unsafe extern "C" fn on_signal(
     info: *mut libc::siginfo_t,
     context: *mut libc::c_void,
 ) {
-    // The program may have asked for alignment checks, which Linux leaves on in handlers.
-    // SAFETY: clears one flag; returning from the signal restores it.
+    // The program may have asked for alignment checks, or set NT, which Linux leaves so in handlers.
+    // SAFETY: clears two flags; they are set again below, or by the return from the signal.
     unsafe {
-        core::arch::asm!("pushfq", "and qword ptr [rsp], -0x40001", "popfq");
+        core::arch::asm!("pushfq", "and qword ptr [rsp], {}", "popfq", const !(AC | NT));
     }
     let here = (&raw const signal) as u64;
     let index = here.wrapping_sub(STACKS.load(Ordering::Relaxed)) / STACK as u64;
     let entry = EXCEPTION.load(Ordering::Relaxed);
-    if index >= VCPUS as u64 || entry.is_null() {
+    let on_stack = index < VCPUS as u64 && !entry.is_null();
+    if signal == KICK && !on_stack {
+        return; // the vCPU did not enter yet
+    }
+    if !on_stack {
         // Not a vCPU's thread: a fault of the runner itself. Returning with the default action ends it.
         // SAFETY: resets one signal.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
@@ -151,10 +160,31 @@ unsafe extern "C" fn on_signal(
     // SAFETY: the address of the exception entry has this signature.
     let entry: ExceptionEntry = unsafe { std::mem::transmute(entry) };
     // SAFETY: the trap lives on this stack; the vCPU is the one that was interrupted.
-    unsafe { entry(&raw mut trap, index) };
+    if !unsafe { entry(&raw mut trap, index) } {
+        stop(signal, trap.registers.rip);
+    }
     let general = registers.as_mut_ptr().cast::<Registers>();
     // SAFETY: gregs begin with the 18 registers in this order.
     unsafe { general.write(trap.registers) };
+    if trap.registers.rflags & NT as u64 != 0 {
+        // The one flag of a program that a return from a signal leaves as the handler has it.
+        // SAFETY: what follows up to the return makes no interrupt return, which alone heeds it.
+        unsafe {
+            core::arch::asm!("pushfq", "or qword ptr [rsp], {}", "popfq", const NT);
+        }
+    }
+}
+
+/// Ends the process for a LibOS that stopped before it knew how to say so.
+#[cold]
+fn stop(signal: i32, address: u64) -> ! {
+    Line::new()
+        .text(b"adyton: the LibOS stopped at its start, signal ")
+        .number(signal.unsigned_abs().into(), 10)
+        .text(b" at 0x")
+        .number(address, 16)
+        .text(b"\n")
+        .end()
 }
 
 fn describe(signal: i32, info: &libc::siginfo_t, registers: &[i64; 23]) -> Option<Trap> {

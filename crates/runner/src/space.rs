@@ -3,7 +3,7 @@
 use std::os::fd::RawFd;
 
 use abi::host::mailbox;
-use abi::layout::{USER_START, VCPU_STRIDE};
+use abi::layout::{USER_START, VCPU_GUARD, VCPU_STRIDE};
 use abi::plan::{Boot, host_feature, wanted};
 
 use crate::plan::Plan;
@@ -41,6 +41,9 @@ impl Space {
         ];
         for (address, len) in parts {
             shared(address, len, trusted_fd, address - user_end)?;
+        }
+        for index in 0..u64::from(plan.header.vcpus) {
+            guard(layout.vcpus() + index * VCPU_STRIDE)?;
         }
         for segment in plan.segments.iter().filter(|segment| segment.page_type == REGULAR) {
             if segment.permissions & WRITABLE == 0 {
@@ -157,6 +160,18 @@ fn reserve(address: u64, len: u64) -> Outcome<()> {
 fn shared(address: u64, len: u64, fd: RawFd, offset: u64) -> Outcome<()> {
     let prot = libc::PROT_READ | libc::PROT_WRITE;
     fixed(address, len, prot, libc::MAP_SHARED | libc::MAP_NORESERVE, fd, offset)
+}
+
+/// Takes the pages below a vCPU's LibOS stack away: a stack that grows too far shall fault.
+fn guard(block: u64) -> Outcome<()> {
+    let start = (block + VCPU_GUARD.start) as *mut _;
+    let len = (VCPU_GUARD.end - VCPU_GUARD.start) as usize;
+    // SAFETY: pages of the vCPU area, which nobody uses yet.
+    if unsafe { libc::mprotect(start, len, libc::PROT_NONE) } == 0 {
+        return Ok(());
+    }
+    let reason = std::io::Error::last_os_error();
+    Err(format!("can't guard a stack of the LibOS: {reason}; see sysctl vm.max_map_count"))
 }
 
 fn fixed(address: u64, len: u64, prot: i32, flags: i32, fd: RawFd, offset: u64) -> Outcome<()> {

@@ -135,10 +135,10 @@ fn wanted_filter(plan: &Plan) -> Outcome<Option<Filter>> {
 }
 
 fn set_up(index: usize, dispatch: Dispatch, filter: Option<Filter>) -> Outcome<()> {
+    signals::use_stack_of(index)?;
     // SAFETY: asks for a number.
     let tid = unsafe { libc::syscall(libc::SYS_gettid) };
     TIDS[index].store(i32::try_from(tid).unwrap_or(0), Ordering::Release);
-    signals::use_stack_of(index)?;
     dispatch.switch_on()?;
     // From here on this thread makes no call but those on the filter's list.
     filter.map_or(Ok(()), Filter::switch_on)

@@ -155,6 +155,21 @@ def test_the_runners_own_code_is_no_way_out(machine: Machine, tmp_path: Path) ->
     assert b"the host's filter refused system call 63 at 0x7" in outcome.stderr
 
 
+@pytest.mark.parametrize("room", [0, 64, 1000, 3000])
+def test_a_full_stack_of_the_libos_is_reported(room: int, machine: Machine, tmp_path: Path) -> None:
+    """Its guard is hit, and the crash report is made on another stack."""
+    if machine.native_only:
+        pytest.skip("there is no LibOS")
+    binary = compile_c(FOLDER / "overflow.c")
+    outcome = inside(machine, [str(binary), str(room // 16 * 16)], tmp_path, "--vcpus", "2")
+    text = outcome.stderr.decode()
+    assert outcome.status == 125, outcome.described()
+    assert outcome.stdout == b"before\n"
+    assert "adyton: the LibOS stopped: trap kind 2 vector 14" in text
+    assert "its stack is full" in text
+    assert "adyton: #1 " in text, text
+
+
 def has_vsyscalls() -> bool:
     """Whether this Linux answers on the vsyscall page."""
     return "[vsyscall]" in Path("/proc/self/maps").read_text()

@@ -13,6 +13,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <poll.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -27,7 +28,7 @@
 
 #define FIELD(name) offsetof(struct seccomp_data, name)
 
-static void fail(const char *what)
+_Noreturn static void fail(const char *what)
 {
     perror(what);
     _exit(99);
@@ -82,49 +83,56 @@ static int take(int from)
     return fd;
 }
 
+/* Writes calls down until nobody is left under the filter. */
+static void watch(int listener, FILE *log)
+{
+    for (;;) {
+        struct pollfd ready = {.fd = listener, .events = POLLIN};
+        if (poll(&ready, 1, -1) < 0 && errno != EINTR)
+            fail("poll");
+        if (ready.revents & POLLHUP)
+            break;
+        struct seccomp_notif call;
+        memset(&call, 0, sizeof call);
+        if (!(ready.revents & POLLIN) || ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &call))
+            continue;
+        fprintf(log, "%d %llx\n", call.data.nr, (unsigned long long)call.data.instruction_pointer);
+        struct seccomp_notif_resp answer = {.id = call.id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
+        ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &answer);
+    }
+    fclose(log);
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 4)
         return 99;
-    FILE *log = fopen(argv[1], "w");
-    if (!log)
-        fail(argv[1]);
+    FILE *log = fopen(argv[1], "we");
     int pair[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
-        fail("socketpair");
+    if (!log || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+        fail(argv[1]);
+    /* The command takes this process's place, so that it is what it would be without a witness. Who waits for
+       the end of its output waits for the witness too. */
     pid_t child = fork();
     if (child == 0) {
-        int fd = filter(strtoull(argv[2], NULL, 16));
-        char done;
-        pass(pair[1], fd);
-        if (read(pair[1], &done, 1) != 1)
-            fail("parent");
-        close(fd);
-        execvp(argv[3], argv + 3);
-        fail(argv[3]);
+        if (fork())
+            _exit(0);
+        signal(SIGINT, SIG_IGN);
+        signal(SIGQUIT, SIG_IGN);
+        int listener = take(pair[0]);
+        if (listener < 0 || write(pair[0], "", 1) != 1)
+            fail("listener");
+        close(pair[1]);
+        watch(listener, log);
+        _exit(0);
     }
-    int listener = take(pair[0]);
-    int pidfd = (int)syscall(SYS_pidfd_open, child, 0);
-    if (listener < 0 || pidfd < 0 || write(pair[0], "", 1) != 1)
-        fail("child");
-    for (;;) {
-        struct pollfd ready[] = {{.fd = listener, .events = POLLIN}, {.fd = pidfd, .events = POLLIN}};
-        if (poll(ready, 2, -1) < 0 && errno != EINTR)
-            fail("poll");
-        if (ready[0].revents & POLLIN) {
-            struct seccomp_notif call;
-            memset(&call, 0, sizeof call);
-            if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &call))
-                continue;
-            fprintf(log, "%d %llx\n", call.data.nr, (unsigned long long)call.data.instruction_pointer);
-            struct seccomp_notif_resp answer = {.id = call.id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
-            ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &answer);
-        } else if (ready[1].revents) {
-            break;
-        }
-    }
-    int status;
-    waitpid(child, &status, 0);
-    fclose(log);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    waitpid(child, NULL, 0);
+    int listener = filter(strtoull(argv[2], NULL, 16));
+    char done;
+    pass(pair[1], listener);
+    if (read(pair[1], &done, 1) != 1)
+        fail("witness");
+    close(listener);
+    execvp(argv[3], argv + 3);
+    fail(argv[3]);
 }

@@ -51,6 +51,7 @@ fn flags(add: &mut impl FnMut(&str, u64)) {
         ("plan.SECCOMP", flag::SECCOMP),
         ("plan.NO_SECCOMP", flag::NO_SECCOMP),
         ("plan.NO_DISPATCH", flag::NO_DISPATCH),
+        ("plan.NO_POLLER", flag::NO_POLLER),
         ("plan.DEBUG", config::DEBUG),
         ("plan.HOST_FILES", config::HOST_FILES),
         ("plan.FREE_ARGUMENTS", config::FREE_ARGUMENTS),

@@ -44,16 +44,26 @@ pub enum HostCall {
     Stat = 17,
     /// `(ptr, len)`: trace records.
     Trace = 18,
-    /// `(vcpu, out)`: sets up the calling vCPU's ring; seven addresses are written to `out`: SQ head,
-    /// tail and flags, CQ head and tail, submissions, completions.
+    /// `(vcpu, out, kind)`: sets up the calling vCPU's ring, [`RingKind`] saying whose; its
+    /// [`crate::ring::Places`] are written to `out`.
     RingSetup = 19,
-    /// `(vcpu, submit)`: `io_uring_enter` for the calling vCPU, without a wait.
+    /// `(vcpu, submit)`: `io_uring_enter` for the calling vCPU, without a wait; wakes the poller.
     RingEnter = 20,
     /// `()`: lets the vCPUs other than the first enter; once.
     Start = 21,
     /// `(vcpu, handle)`: makes a handle's file known to the calling vCPU's ring, in the slot of the
     /// handle's index.
     RingRegister = 22,
+}
+
+/// Whose a ring is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub enum RingKind {
+    /// The kernel's: io_uring.
+    Kernel = 0,
+    /// The runner's own, served by its poller thread.
+    Poller = 1,
 }
 
 /// Slots for files that a ring has.

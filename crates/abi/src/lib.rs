@@ -8,6 +8,7 @@
 //! - [`layout`]: where things lie in an enclave's range.
 //! - [`plan`]: what Python tells the runner.
 //! - [`host`]: the calls that leave the enclave; [`io`]: the typed I/O operations among them.
+//! - [`ring`]: the same operations as entries of rings in shared memory.
 //! - [`trace`]: what a debug enclave tells of its calls.
 //! - [`trap`]: how an interrupted register state crosses the wall.
 //! - [`untrusted`]: the wrapper around everything that the host returns.
@@ -20,6 +21,7 @@ pub mod io;
 pub mod layout;
 pub mod nr;
 pub mod plan;
+pub mod ring;
 pub mod trace;
 pub mod trap;
 pub mod untrusted;

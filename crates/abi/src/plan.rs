@@ -59,7 +59,7 @@ pub struct Header {
 pub mod flag {
     /// No io_uring, even where the host has it.
     pub const NO_RINGS: u32 = 1;
-    /// Rings for all that can go through them.
+    /// Rings for all that can go through them; with [`NO_RINGS`], the poller's rings.
     pub const RINGS_FOR_ALL: u32 = 2;
     /// Do without inclusive Syscall User Dispatch.
     pub const NO_INCLUSIVE_DISPATCH: u32 = 4;
@@ -74,6 +74,8 @@ pub mod flag {
     /// No Syscall User Dispatch: the first call that is not rewritten meets the filter, which ends the
     /// enclave. Shows that the filter sees what dispatch would let through.
     pub const NO_DISPATCH: u32 = 128;
+    /// No poller thread in the place of io_uring: host calls only.
+    pub const NO_POLLER: u32 = 256;
 }
 
 /// A run of pages with one set of permissions.

@@ -129,8 +129,14 @@ pub unsafe fn start(boot: *const Boot) -> Start {
         fail(format_args!("{} vCPUs asked, {} measured", boot.vcpus, config.max_vcpus));
     }
     budget::set_limit(boot.memory_limit.min(config.max_memory));
-    let dear = boot.exit_cost > 0 || boot.flags & flag::RINGS_FOR_ALL != 0;
-    carrier::init(dear && boot.flags & flag::NO_RINGS == 0, size);
+    let has = |bit: u32| boot.flags & bit != 0;
+    let policy = carrier::Policy {
+        rings: boot.exit_cost > 0 || has(flag::RINGS_FOR_ALL),
+        kernel: !has(flag::NO_RINGS),
+        poller: !has(flag::NO_POLLER),
+        demanded: has(flag::RINGS_FOR_ALL),
+    };
+    carrier::init(policy, size);
     start_clock(&boot);
     let mut blob = alloc::vec![0_u8; usize::try_from(boot.blob_len).unwrap_or(0)];
     // SAFETY: outside the range and at most BLOB_MAX long; a copy of whatever the host left there.

@@ -151,6 +151,11 @@ pub async fn submit(operation: Operation, bounce: Bounce) -> (Untrusted<i64>, Bo
     crate::carrier::carry(operation, bounce).await
 }
 
+/// Gives a handle back. The host may hand its number out again at once.
+pub fn close(handle: u64) {
+    crate::carrier::close(handle);
+}
+
 /// An operation without its buffer's contents.
 pub fn operation(code: Code, handle: u64, bounce: &Bounce, len: usize) -> Operation {
     Operation {

@@ -16,7 +16,9 @@ use abi::host::{HostCall, SIGNAL_TOKEN, mailbox};
 use crate::sync::Mutex;
 use crate::{boot, gate};
 
-static HEAD: Mutex<u32> = Mutex::new(0);
+/// Tokens that were taken; the mailbox's own word is for the host to read, never read here.
+static HEAD: AtomicU32 = AtomicU32::new(0);
+static DRAINING: Mutex<()> = Mutex::new(());
 static WATCHES: Mutex<BTreeMap<u64, Watched>> = Mutex::new(BTreeMap::new());
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
@@ -55,10 +57,14 @@ pub fn sleep(index: usize, seen: u32, deadline: Option<u64>) {
     long(mailbox::IDLE).fetch_and(!bit, Ordering::SeqCst);
 }
 
-/// Wakes vCPU `index` if it sleeps.
+/// Wakes vCPU `index` if it sleeps; if not, it does not fall asleep over what came before this.
 pub fn wake(index: usize) {
     event_word(index).fetch_add(1, Ordering::SeqCst);
-    gate::wake(event_word(index), 1);
+    // The sleeper sets its bit, then looks at the word; here the word changes before the bit is looked
+    // at. A host that clears the bit denies service, which it can do anyway.
+    if long(mailbox::IDLE).load(Ordering::SeqCst) & 1 << (index & 63) != 0 {
+        gate::wake(event_word(index), 1);
+    }
 }
 
 /// Asks for the preemption tick, or no longer.
@@ -71,7 +77,7 @@ pub fn set_tick(on: bool) {
 /// Whether tokens wait.
 #[inline]
 pub fn pending() -> bool {
-    word(mailbox::TAIL).load(Ordering::Acquire) != word(mailbox::HEAD).load(Ordering::Relaxed)
+    word(mailbox::TAIL).load(Ordering::Acquire) != HEAD.load(Ordering::Relaxed)
 }
 
 /// Takes all tokens; gives the host signals among them and whether anything was woken.
@@ -81,27 +87,31 @@ pub fn drain() -> (Vec<u32>, bool) {
     if !pending() {
         return (signals, woke);
     }
-    let mut head = HEAD.lock();
+    // Woken without the lock: whoever wakes or drops a waker may drop a watch.
+    let mut wakers = Vec::new();
+    let draining = DRAINING.lock();
+    let mut head = HEAD.load(Ordering::Relaxed);
     let tail = word(mailbox::TAIL).load(Ordering::Acquire);
-    if tail.wrapping_sub(*head) > mailbox::CAPACITY {
+    if tail.wrapping_sub(head) > mailbox::CAPACITY {
         boot::fail(format_args!("the host broke the rules of its mailbox"));
     }
-    while *head != tail {
-        let slot = (*head % mailbox::CAPACITY) as usize;
+    while head != tail {
+        let slot = (head % mailbox::CAPACITY) as usize;
         let token = long(mailbox::TOKENS + 8 * slot).load(Ordering::Relaxed);
-        *head = head.wrapping_add(1);
+        head = head.wrapping_add(1);
         if token >= SIGNAL_TOKEN {
             signals.push(u32::try_from(token - SIGNAL_TOKEN).unwrap_or(u32::MAX));
             woke = true;
         } else if let Some(watched) = WATCHES.lock().get_mut(&token) {
             watched.fired = true;
             woke = true;
-            if let Some(waker) = watched.waker.take() {
-                waker.wake();
-            }
+            wakers.extend(watched.waker.take());
         }
     }
-    word(mailbox::HEAD).store(*head, Ordering::Release);
+    HEAD.store(head, Ordering::Relaxed);
+    word(mailbox::HEAD).store(head, Ordering::Release);
+    drop(draining);
+    wakers.into_iter().for_each(Waker::wake);
     (signals, woke)
 }
 
@@ -128,8 +138,9 @@ impl Future for Watch {
         if watched.fired {
             return Poll::Ready(());
         }
-        watched.waker = Some(cx.waker().clone());
+        let replaced = watched.waker.replace(cx.waker().clone());
         drop(watches);
+        drop(replaced);
         if !self.asked {
             self.asked = true;
             let arguments = [self.handle, u64::from(self.events), self.token, 0, 0];
@@ -144,6 +155,8 @@ impl Future for Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        WATCHES.lock().remove(&self.token);
+        let removed = WATCHES.lock().remove(&self.token);
+        // Only now, without the lock: its waker may be the last that knows a task.
+        drop(removed);
     }
 }

@@ -111,12 +111,19 @@ pub(crate) fn watch_ring(index: u64, fd: RawFd) -> i64 {
 }
 
 /// Makes a vCPU look at its ring.
-fn ring_has_news(index: u64) {
-    if long(mailbox::IDLE).load(Ordering::SeqCst) >> index & 1 == 0 {
+pub(crate) fn ring_has_news(index: u64) {
+    if !wake_if_idle(index as usize) {
         vcpu::interrupt(index);
-    } else {
-        wake(index as usize);
     }
+}
+
+/// Ends a vCPU's sleep; false when it is awake.
+pub(crate) fn wake_if_idle(index: usize) -> bool {
+    let idle = long(mailbox::IDLE).load(Ordering::SeqCst) >> index & 1 != 0;
+    if idle {
+        wake(index);
+    }
+    idle
 }
 
 /// Wakes the attendant, which then looks whether ticks are wanted. Called on a vCPU's thread.

@@ -93,7 +93,7 @@ pub(crate) unsafe extern "sysv64" fn entry(
         STAT_CALL => write(STAT.load(Ordering::Relaxed), a, b),
         TRACE_CALL => trace::write(a, b),
         START => vcpu::release(),
-        RING_SETUP => ring::setup(a, b),
+        RING_SETUP => ring::setup(a, b, c),
         RING_ENTER => ring::enter(a, b),
         RING_REGISTER => ring::register(a, b),
         _ => ENOSYS,

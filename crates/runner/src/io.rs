@@ -1,4 +1,5 @@
-//! Typed I/O operations, carried out at once. Called on a vCPU's thread: raw system calls only.
+//! Typed I/O operations, carried out at once. Called on vCPUs' threads and the poller's: raw system
+//! calls only.
 
 use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
@@ -50,7 +51,11 @@ struct Request {
 /// Carries out the operation at an address of untrusted memory.
 pub(crate) fn perform(address: u64) -> i64 {
     // SAFETY: the enclave passes the address of a bounce buffer.
-    let operation = unsafe { (address as *const Operation).read() };
+    carry_out(unsafe { (address as *const Operation).read() })
+}
+
+/// Carries out an operation.
+pub(crate) fn carry_out(operation: Operation) -> i64 {
     let Some(buffer) = host::bounce(operation.buffer, operation.len.into()) else { return EFAULT };
     if operation.code == Code::Close as u32 {
         return handles::close(operation.handle);

@@ -2,8 +2,9 @@
 //!
 //! Untrusted, and it decides nothing: it maps exactly what the plan says ([`space`]), enters the
 //! enclave on P threads ([`vcpu`]), turns host signals into entries ([`signals`]), carries out host
-//! calls ([`host`], [`io`], [`ring`]) and watches what may become ready ([`attendant`]). What is none of
-//! its own calls does not reach the host ([`filter`]).
+//! calls ([`host`], [`io`], [`ring`]), watches what may become ready ([`attendant`]) and serves rings of
+//! its own where io_uring is forbidden ([`poller`]). What is none of its own calls does not reach the
+//! host ([`filter`]).
 //!
 //! While a vCPU thread is inside, FS belongs to the program. Whatever runs on such a thread after
 //! its start uses raw system calls ([`sys`]), no libc, no locks of libc, no thread-local storage, and
@@ -24,6 +25,7 @@ mod host;
 mod io;
 mod line;
 mod plan;
+mod poller;
 mod ring;
 mod signals;
 mod space;
@@ -73,6 +75,7 @@ fn start() -> Outcome<std::convert::Infallible> {
     host::init(&plan, &space);
     signals::install()?;
     attendant::start(&plan, &space)?;
+    poller::start(&plan)?;
     vcpu::enter_all(&plan, &space, &clock)
 }
 

@@ -2,13 +2,11 @@
 
 use std::sync::atomic::{AtomicI32, Ordering};
 
-use abi::host::RING_FILES;
+use abi::host::{RING_FILES, RingKind};
+use abi::ring::{COMPLETIONS, Places, SUBMISSIONS};
 
-use crate::{attendant, handles, sys};
+use crate::{attendant, handles, poller, sys};
 
-/// Entries; the LibOS knows them as its own constants.
-const SUBMISSIONS: u32 = 256;
-const COMPLETIONS: u32 = 1024;
 const SETUP_CQSIZE: u32 = 1 << 3;
 const SETUP_SUBMIT_ALL: u32 = 1 << 7;
 const SETUP_COOP_TASKRUN: u32 = 1 << 8;
@@ -87,8 +85,11 @@ struct FilesUpdate {
     fds: u64,
 }
 
-/// Makes the calling vCPU's ring and writes its addresses to `out`.
-pub(crate) fn setup(index: u64, out: u64) -> i64 {
+/// Makes the calling vCPU's ring of a kind and writes its addresses to `out`.
+pub(crate) fn setup(index: u64, out: u64, kind: u64) -> i64 {
+    if kind == RingKind::Poller as u64 {
+        return poller::setup(index, out);
+    }
     let Some(slot) = RINGS.get(index as usize) else { return -i64::from(libc::EINVAL) };
     let base = SETUP_CQSIZE | SETUP_SUBMIT_ALL | SETUP_TASKRUN_FLAG;
     let mut params = Params::default();
@@ -124,22 +125,22 @@ pub(crate) fn setup(index: u64, out: u64) -> i64 {
         // SAFETY: the array of indices has SUBMISSIONS words; entry n always stands at place n.
         unsafe { ((at(params.sq.array) + 4 * u64::from(index)) as *mut u32).write(index) };
     }
-    let places = [
-        at(params.sq.head),
-        at(params.sq.tail),
-        at(params.sq.flags),
-        at(params.cq.head),
-        at(params.cq.tail),
-        entries as u64,
-        at(params.cq.cqes),
-    ];
+    let places = Places {
+        sq_head: at(params.sq.head),
+        sq_tail: at(params.sq.tail),
+        sq_flags: at(params.sq.flags),
+        cq_head: at(params.cq.head),
+        cq_tail: at(params.cq.tail),
+        submissions: entries as u64,
+        completions: at(params.cq.cqes),
+    };
     let prepared = prepare(index, fd);
     if prepared < 0 {
         return prepared;
     }
     slot.store(fd as i32, Ordering::Release);
-    // SAFETY: the enclave's bounce buffer of 56 bytes.
-    unsafe { sys::copy(out as *mut u8, places.as_ptr().cast(), size_of_val(&places)) };
+    // SAFETY: the enclave's bounce buffer of that size.
+    unsafe { sys::copy(out as *mut u8, (&raw const places).cast(), Places::LEN) };
     0
 }
 
@@ -170,6 +171,9 @@ fn prepare(index: u64, ring: i64) -> i64 {
 
 /// Submits what stands in the calling vCPU's ring, and lets completions in.
 pub(crate) fn enter(index: u64, submit: u64) -> i64 {
+    if poller::serves(index) {
+        return poller::enter(index);
+    }
     let Some(fd) = descriptor(index) else { return -i64::from(libc::EBADF) };
     // SAFETY: no pointers.
     unsafe { sys::call(libc::SYS_io_uring_enter, [fd, submit, 0, ENTER_GETEVENTS, 0, 0]) }

@@ -75,11 +75,11 @@ RUN = (
     Option("trace", OPTIONAL, "Print system calls, all or those named.", metavar="[=CALL,…]"),
     Option("trace-output", VALUE, "Write the trace to a file.", metavar="FILE"),
     Option("name", VALUE, "Name of the enclave.", metavar="NAME"),
-    Option("with", LIST, "Insist on: rings (for all I/O), seccomp.", metavar="FEATURE"),
+    Option("with", LIST, "Insist on: rings or poller (for all I/O), seccomp.", metavar="FEATURE"),
     Option(
         "without",
         LIST,
-        "Do without: rings, inclusive-dispatch, patching, avx512, seccomp; dispatch (a test).",
+        "Do without: rings, poller, inclusive-dispatch, patching, avx512, seccomp; dispatch (a test).",
         metavar="FEATURE",
     ),
     Option("quick", SWITCH, "The host's files, also where adyton.toml lies."),

@@ -20,9 +20,15 @@ if TYPE_CHECKING:
 
     from adyton.cli.options import Scanned
 
-_WITH = {"rings": plan.RINGS_FOR_ALL, "seccomp": plan.SECCOMP}
+# The poller's rings are what is taken when the kernel's are not to be had.
+_WITH = {
+    "rings": plan.RINGS_FOR_ALL,
+    "poller": plan.RINGS_FOR_ALL | plan.NO_RINGS,
+    "seccomp": plan.SECCOMP,
+}
 _WITHOUT = {
     "rings": plan.NO_RINGS,
+    "poller": plan.NO_POLLER,
     "inclusive-dispatch": plan.NO_INCLUSIVE_DISPATCH,
     "patching": plan.NO_PATCHING,
     "avx512": plan.NO_AVX512,
@@ -175,15 +181,18 @@ def _identity(text: str | None) -> tuple[int, int] | None:
 
 def _features(scanned: Scanned) -> int:
     flags = 0
+    named = {"with": set[str](), "without": set[str]()}
     for option, names in (("with", _WITH), ("without", _WITHOUT)):
         for text in scanned.all(option):
             for name in text.split(","):
                 if name not in names:
                     raise UsageError(f'--{option} "{name}": one of {", ".join(names)}')
+                named[option].add(name)
                 flags |= names[name]
-    for name, wanted in _WITH.items():
-        if flags & wanted and flags & _WITHOUT[name]:
-            raise UsageError(f"--with {name} and --without {name} exclude each other")
+    for name in sorted(named["with"] & named["without"]):
+        raise UsageError(f"--with {name} and --without {name} exclude each other")
+    if {"rings", "poller"} <= named["with"]:
+        raise UsageError("--with rings and --with poller exclude each other")
     return flags
 
 

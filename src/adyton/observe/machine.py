@@ -126,7 +126,9 @@ def _kernel() -> list[Feature]:
         Feature(
             "io_uring",
             _found(ring),
-            "carries I/O that batches or blocks" if not ring else "done without: synchronous calls",
+            "carries I/O where exits are dear"
+            if not ring
+            else "done without: host calls, and where exits are dear a poller thread",
             _ring_advice(ring),
         ),
         Feature(

@@ -76,7 +76,7 @@ pub(crate) fn json(kernel: &Kernel) -> String {
          \"context_switches\": {switches}, \"steals\": {steals}, \"sleeps\": {sleeps}, \
          \"preemptions\": {}, \"interception\": {{\"trapped\": {}, \"patched_sites\": {}, \
          \"unpatched_sites\": {}}}, \"memory\": {{\"limit\": {}, \"peak\": {}, \"user\": {}, \
-         \"frames\": {}, \"libos\": {}}}, \"rings\": {{\"submitted\": {}, \"completed\": {}, \
+         \"frames\": {}, \"libos\": {}}}, \"rings\": {{\"carrier\": \"{}\", \"submitted\": {}, \"completed\": {}, \
          \"rejected\": {}, \"enters\": {}}}, \"wall_seconds\": {}.{:09}}}\n",
         exits.join(", "),
         calls.join(", "),
@@ -89,6 +89,7 @@ pub(crate) fn json(kernel: &Kernel) -> String {
         platform::budget::used(platform::budget::Purpose::User),
         platform::budget::used(platform::budget::Purpose::Frames),
         platform::budget::used(platform::budget::Purpose::Libos),
+        platform::carrier::in_use(),
         rings.submitted,
         rings.completed,
         rings.rejected,

@@ -1,7 +1,8 @@
-//! A client of io_uring that is safe against its host.
+//! A client of submission and completion rings that is safe against its host.
 //!
-//! One ring per vCPU, made by the vCPU's own host thread. The host owns what it can write: SQ head, CQ
-//! tail, flags and completions. Nothing of that is believed:
+//! One ring per vCPU, of the kernel's (io_uring, made by the vCPU's own host thread) or of the runner's
+//! poller. The host owns what it can write: SQ head, CQ tail, flags and completions. Nothing of that is
+//! believed:
 //!
 //! 1. sizes and masks are our own, never read back; each address was checked to lie outside;
 //! 2. SQ tail and CQ head live in private memory, the shared words are written only;
@@ -11,49 +12,28 @@
 //! 6. its result is an errno or at most what that operation asked for;
 //! 7. buffers and slots are freed by the operation's own completion only.
 //!
-//! [`layout`] has the kernel's structures, [`Client`] the rules, [`slots`] the operations in flight.
+//! [`abi::ring`] has the structures, [`Client`] the rules, [`slots`] the operations in flight.
 
-pub mod layout;
 mod slots;
 #[cfg(test)]
 mod tests;
 
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, Ordering, fence};
 use core::task::Waker;
 
 use abi::Untrusted;
+use abi::ring::{
+    COMPLETIONS, Completion, Places, SQ_CQ_OVERFLOW, SQ_NEED_WAKEUP, SQ_TASKRUN, SUBMISSIONS,
+    Submission,
+};
 
 use crate::io::Bounce;
-use layout::{Completion, Submission};
 use slots::Slots;
-pub use slots::Ticket;
+pub use slots::{Answer, Ticket};
 
-/// Entries of the submission ring.
-pub const SUBMISSIONS: u32 = 256;
-/// Entries of the completion ring: more than can ever be in flight, so that it can't overflow.
-pub const COMPLETIONS: u32 = 1024;
 /// Operations in flight at once.
 pub const IN_FLIGHT: usize = 512;
-
-/// Where the host put the shared parts; addresses that were checked.
-#[derive(Clone, Copy, Debug)]
-pub struct Places {
-    /// SQ head, tail and flags.
-    pub sq_head: u64,
-    /// See `sq_head`.
-    pub sq_tail: u64,
-    /// See `sq_head`.
-    pub sq_flags: u64,
-    /// CQ head and tail.
-    pub cq_head: u64,
-    /// See `cq_head`.
-    pub cq_tail: u64,
-    /// The submission entries.
-    pub submissions: u64,
-    /// The completion entries.
-    pub completions: u64,
-}
 
 /// The host broke a rule that can't be a mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,9 +42,9 @@ pub struct Broken(pub &'static str);
 /// What a ring did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Entries handed to the host.
+    /// Operations handed to the host.
     pub submitted: u64,
-    /// Completions that were taken.
+    /// Operations that ended.
     pub completed: u64,
     /// Completions that fitted no operation.
     pub rejected: u64,
@@ -122,52 +102,84 @@ impl Client {
         Ok(waiting)
     }
 
-    /// Whether completions, or work that makes some, wait in the host.
-    pub fn has_news(&self) -> bool {
-        let flags = word(self.places.sq_flags).load(Ordering::Relaxed);
+    /// Whether completions stand in the ring.
+    pub fn has_completions(&self) -> bool {
         word(self.places.cq_tail).load(Ordering::Relaxed) != self.cq_head
-            || flags & layout::SQ_TASKRUN != 0
     }
 
-    /// Queues an operation of at most `most` result bytes; `None` when no slot or entry is free, and
-    /// the caller has to wait.
+    /// Whether completions come in only when the kernel is entered.
+    pub fn has_work_in_kernel(&self) -> bool {
+        let flags = word(self.places.sq_flags).load(Ordering::Relaxed);
+        flags & (SQ_TASKRUN | SQ_CQ_OVERFLOW) != 0
+    }
+
+    /// Whether the poller sleeps and won't see what was queued.
+    pub fn poller_sleeps(&self) -> bool {
+        // The poller sets the flag, then looks at the tail once more; we moved the tail, now the flag.
+        fence(Ordering::SeqCst);
+        word(self.places.sq_flags).load(Ordering::Relaxed) & SQ_NEED_WAKEUP != 0
+    }
+
+    /// Queues an operation that may answer what `answer` says; the buffer comes back when no slot or
+    /// entry is free.
     ///
     /// # Errors
     /// [`Broken`].
     pub fn submit(
         &mut self,
         submission: Submission,
-        most: usize,
+        answer: Answer,
         bounce: Option<Bounce>,
     ) -> Result<Result<Ticket, Option<Bounce>>, Broken> {
         if self.unsubmitted()? >= SUBMISSIONS {
             return Ok(Err(bounce));
         }
-        let ticket = match self.slots.take(most, bounce) {
+        let ticket = match self.slots.take(answer, bounce) {
             Ok(ticket) => ticket,
             Err(bounce) => return Ok(Err(bounce)),
         };
         self.push(Submission { user_data: ticket.user_data(), ..submission });
+        self.counters.submitted += 1;
         Ok(Ok(ticket))
     }
 
     /// Asks the host to end an operation early. Its slot stays taken until its own completion comes.
+    /// Gives the waker of who waited, to be dropped without a lock.
     ///
     /// # Errors
     /// [`Broken`].
-    pub fn cancel(&mut self, ticket: Ticket) -> Result<(), Broken> {
-        if self.slots.abandon(ticket) && self.unsubmitted()? < SUBMISSIONS {
-            self.push(Submission::cancel(ticket.user_data()));
+    pub fn cancel(&mut self, ticket: Ticket) -> Result<Option<Waker>, Broken> {
+        let Some(waker) = self.slots.abandon(ticket) else { return Ok(None) };
+        self.tell(Submission::cancel(ticket.user_data()))?;
+        Ok(waker)
+    }
+
+    /// Nobody waits for an operation, which goes on: its slot stays taken until its completion.
+    pub fn detach(&mut self, ticket: Ticket) {
+        self.slots.abandon(ticket);
+    }
+
+    /// Queues an entry whose completion says nothing; false when there is no room.
+    ///
+    /// # Errors
+    /// [`Broken`].
+    pub fn tell(&mut self, submission: Submission) -> Result<bool, Broken> {
+        let room = self.unsubmitted()? < SUBMISSIONS;
+        if room {
+            self.push(submission);
         }
-        Ok(())
+        Ok(room)
     }
 
     /// The result of an operation, if it is there; otherwise `waker` is woken when it is.
+    ///
+    /// # Errors
+    /// Not there yet: the waker that was replaced, to be dropped without a lock.
     pub fn poll(
         &mut self,
         ticket: Ticket,
         waker: &Waker,
-    ) -> Option<(Untrusted<i64>, Option<Bounce>)> {
+    ) -> Result<(Untrusted<i64>, Option<Bounce>), Option<Waker>> {
         self.slots.poll(ticket, waker)
     }
 
@@ -204,7 +216,6 @@ impl Client {
         unsafe { (at as *mut Submission).write_volatile(submission) };
         self.sq_tail = self.sq_tail.wrapping_add(1);
         word(self.places.sq_tail).store(self.sq_tail, Ordering::Release);
-        self.counters.submitted += 1;
     }
 
     fn completion(&self, index: u32) -> Completion {

@@ -4,8 +4,8 @@ use alloc::vec::Vec;
 use core::task::Waker;
 
 use abi::Untrusted;
+use abi::ring::{CQE_IMPOSSIBLE, Completion, UNAWAITED};
 
-use super::layout::{CANCELLATION, Completion};
 use crate::io::Bounce;
 
 /// Names one operation in flight: slot and generation.
@@ -22,11 +22,40 @@ impl Ticket {
     }
 }
 
+/// What an operation may answer with, beside an errno.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// A count of at most so many.
+    AtMost(usize),
+    /// A handle, in two halves.
+    Handle,
+}
+
+impl Answer {
+    /// The result, or `None` when the host lies.
+    fn check(self, completion: Completion) -> Option<i64> {
+        let result = completion.result;
+        if (-4095..0).contains(&result) {
+            return (completion.flags & CQE_IMPOSSIBLE == 0).then_some(result.into());
+        }
+        let count = usize::try_from(result).ok()?;
+        match self {
+            Self::AtMost(most) => {
+                (count <= most && completion.flags & CQE_IMPOSSIBLE == 0).then_some(result.into())
+            }
+            Self::Handle => {
+                let upper = i64::from(completion.flags).checked_shl(32)?;
+                Some(upper | i64::from(result)).filter(|handle| *handle >= 0)
+            }
+        }
+    }
+}
+
 /// What a completion did.
 pub(crate) enum Done {
     /// It ended an operation, whose waiter is to be woken.
     Woken(Option<Waker>),
-    /// It was a cancellation's own.
+    /// It was of an entry that nobody waits for.
     Ignored,
     /// It fits nothing in flight.
     Rejected,
@@ -40,7 +69,7 @@ struct Slot {
 enum State {
     Free,
     InFlight {
-        most: usize,
+        answer: Answer,
         bounce: Option<Bounce>,
         waker: Option<Waker>,
     },
@@ -73,17 +102,17 @@ impl Slots {
     /// Takes a slot for an operation; the buffer comes back when none is free.
     pub(crate) fn take(
         &mut self,
-        most: usize,
+        answer: Answer,
         bounce: Option<Bounce>,
     ) -> Result<Ticket, Option<Bounce>> {
         let Some(index) = self.free.pop() else { return Err(bounce) };
         let slot = &mut self.slots[index as usize];
-        slot.state = State::InFlight { most, bounce, waker: None };
+        slot.state = State::InFlight { answer, bounce, waker: None };
         Ok(Ticket { index, generation: slot.generation })
     }
 
     pub(crate) fn complete(&mut self, completion: Completion) -> Done {
-        if completion.user_data == CANCELLATION {
+        if completion.user_data == UNAWAITED {
             return Done::Ignored;
         }
         let [index, generation] = [completion.user_data & 0xffff_ffff, completion.user_data >> 32];
@@ -95,12 +124,10 @@ impl Slots {
             return Done::Rejected;
         }
         match core::mem::replace(&mut slot.state, State::Free) {
-            State::InFlight { most, bounce, waker } => {
+            State::InFlight { answer, bounce, waker } => {
                 // More than was asked for is the host's lie: an error, never a length.
-                let believable = usize::try_from(completion.result).is_ok_and(|got| got <= most)
-                    || (-4095..0).contains(&completion.result);
                 let lie = -i64::from(abi::Errno::EIO.raw());
-                let result = if believable { completion.result.into() } else { lie };
+                let result = answer.check(completion).unwrap_or(lie);
                 slot.state = State::Ended { result, bounce };
                 Done::Woken(waker)
             }
@@ -116,51 +143,53 @@ impl Slots {
         }
     }
 
+    /// The result of an operation; while it is in flight, the waker that `waker` replaced.
     pub(crate) fn poll(
         &mut self,
         ticket: Ticket,
         waker: &Waker,
-    ) -> Option<(Untrusted<i64>, Option<Bounce>)> {
+    ) -> Result<(Untrusted<i64>, Option<Bounce>), Option<Waker>> {
+        let slot = self.slots.get_mut(ticket.index as usize).ok_or(None)?;
+        if slot.generation != ticket.generation {
+            return Err(None);
+        }
+        match core::mem::replace(&mut slot.state, State::Free) {
+            State::Ended { result, bounce } => {
+                Self::free(&mut self.free, slot, ticket.index.into());
+                Ok((Untrusted::new(result), bounce))
+            }
+            State::InFlight { answer, bounce, waker: old } => {
+                let same = old.as_ref().is_some_and(|old| old.will_wake(waker));
+                let (kept, replaced) = if same { (old, None) } else { (Some(waker.clone()), old) };
+                slot.state = State::InFlight { answer, bounce, waker: kept };
+                Err(replaced)
+            }
+            other => {
+                slot.state = other;
+                Err(None)
+            }
+        }
+    }
+
+    /// Nobody waits for the operation any more; the waker of who did, if the host still works on it.
+    pub(crate) fn abandon(&mut self, ticket: Ticket) -> Option<Option<Waker>> {
         let slot = self.slots.get_mut(ticket.index as usize)?;
         if slot.generation != ticket.generation {
             return None;
         }
         match core::mem::replace(&mut slot.state, State::Free) {
-            State::Ended { result, bounce } => {
-                Self::free(&mut self.free, slot, ticket.index.into());
-                Some((Untrusted::new(result), bounce))
-            }
-            State::InFlight { most, bounce, waker: old } => {
-                let keep = old.filter(|old| old.will_wake(waker)).unwrap_or_else(|| waker.clone());
-                slot.state = State::InFlight { most, bounce, waker: Some(keep) };
-                None
-            }
-            other => {
-                slot.state = other;
-                None
-            }
-        }
-    }
-
-    /// Nobody waits for the operation any more; true when the host still works on it.
-    pub(crate) fn abandon(&mut self, ticket: Ticket) -> bool {
-        let Some(slot) = self.slots.get_mut(ticket.index as usize) else { return false };
-        if slot.generation != ticket.generation {
-            return false;
-        }
-        match core::mem::replace(&mut slot.state, State::Free) {
-            State::InFlight { bounce, .. } => {
+            State::InFlight { bounce, waker, .. } => {
                 slot.state = State::Abandoned { bounce };
-                true
+                Some(waker)
             }
             State::Ended { bounce, .. } => {
                 drop(bounce);
                 Self::free(&mut self.free, slot, ticket.index.into());
-                false
+                None
             }
             other => {
                 slot.state = other;
-                false
+                None
             }
         }
     }

@@ -130,10 +130,12 @@ pub unsafe fn start(boot: *const Boot) -> Start {
     }
     budget::set_limit(boot.memory_limit.min(config.max_memory));
     let has = |bit: u32| boot.flags & bit != 0;
+    let mut admitted = carrier::Admitted::all();
+    admitted.set(carrier::Admitted::KERNEL, !has(flag::NO_RINGS));
+    admitted.set(carrier::Admitted::POLLER, !has(flag::NO_POLLER));
     let policy = carrier::Policy {
-        rings: boot.exit_cost > 0 || has(flag::RINGS_FOR_ALL),
-        kernel: !has(flag::NO_RINGS),
-        poller: !has(flag::NO_POLLER),
+        prefers_rings: boot.exit_cost > 0 || has(flag::RINGS_FOR_ALL),
+        admitted,
         demanded: has(flag::RINGS_FOR_ALL),
     };
     carrier::init(policy, size);

@@ -5,6 +5,7 @@
 //! cheap: a host call, which is done sooner than a ring's round trip; the attendant watches what is not
 //! ready.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::future::Future;
@@ -38,19 +39,28 @@ const KINDS: [RingKind; 2] = [RingKind::Kernel, RingKind::Poller];
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Policy {
     /// Rings, if there are any, for all that they can carry.
-    pub(crate) rings: bool,
-    /// The kernel's rings may be tried.
-    pub(crate) kernel: bool,
-    /// The poller's rings may be tried.
-    pub(crate) poller: bool,
+    pub(crate) prefers_rings: bool,
+    /// Whose rings may be tried.
+    pub(crate) admitted: Admitted,
     /// Somebody insisted on the kernel's, and is told when there are none.
     pub(crate) demanded: bool,
+}
+
+bitflags::bitflags! {
+    /// Kinds of ring: a [`RingKind`] as its bit.
+    #[derive(Clone, Copy, Debug)]
+    pub(crate) struct Admitted: u8 {
+        /// io_uring.
+        const KERNEL = 1 << RingKind::Kernel as u8;
+        /// The runner's.
+        const POLLER = 1 << RingKind::Poller as u8;
+    }
 }
 
 enum Ring {
     Untried,
     Refused,
-    Ready(Engine),
+    Ready(Box<Engine>),
 }
 
 /// A ring, and what the host knows by it.
@@ -67,10 +77,9 @@ struct Engine {
 
 /// Sets the policy; once, at start. Ring memory must lie at `outside` or above.
 pub(crate) fn init(policy: Policy, outside: u64) {
-    let admitted = u8::from(policy.kernel) | u8::from(policy.poller) << 1;
-    ADMITTED.store(admitted, Ordering::Relaxed);
+    ADMITTED.store(policy.admitted.bits(), Ordering::Relaxed);
     REFUSAL_TOLD.store(!policy.demanded, Ordering::Relaxed);
-    PREFERRED.store(policy.rings && admitted != 0, Ordering::Relaxed);
+    PREFERRED.store(policy.prefers_rings && !policy.admitted.is_empty(), Ordering::Relaxed);
     OUTSIDE.store(outside, Ordering::Relaxed);
 }
 
@@ -375,13 +384,13 @@ fn set_up(index: usize) -> Ring {
         }
         if let Some(client) = set_up_kind(index, kind) {
             IN_USE.fetch_or(1 << (kind as u8), Ordering::Relaxed);
-            return Ring::Ready(Engine {
+            return Ring::Ready(Box::new(Engine {
                 kind,
                 client,
                 files: BTreeMap::new(),
                 forgotten: Vec::new(),
                 forgetting: false,
-            });
+            }));
         }
         if kind == RingKind::Kernel && !REFUSAL_TOLD.swap(true, Ordering::Relaxed) {
             boot::message(

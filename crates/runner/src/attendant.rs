@@ -19,8 +19,11 @@ const TICKS_KEPT: u32 = 250;
 const OWN: u64 = u64::MAX;
 /// Token of the signal descriptor in the epoll set.
 const SIGNALS: u64 = u64::MAX - 1;
+/// Token, in the epoll set, of the set for writing.
+const WRITERS: u64 = u64::MAX - 2;
 /// Token of vCPU 0's ring in the epoll set; the others follow.
 const RINGS: u64 = u64::MAX - 1000;
+const RINGS_END: u64 = RINGS + 64;
 /// Host signals that go to the program.
 const FORWARDED: [i32; 9] = [
     libc::SIGINT,
@@ -35,6 +38,9 @@ const FORWARDED: [i32; 9] = [
 ];
 
 static EPOLL: AtomicI32 = AtomicI32::new(-1);
+/// A set of its own for those who want to write: a descriptor has one place in a set, and who waits for
+/// its other direction must not lose it.
+static WRITING: AtomicI32 = AtomicI32::new(-1);
 static EVENT: AtomicI32 = AtomicI32::new(-1);
 static MAILBOX: AtomicU64 = AtomicU64::new(0);
 static VCPUS: AtomicU32 = AtomicU32::new(1);
@@ -45,16 +51,20 @@ pub(crate) fn start(plan: &Plan, space: &Space) -> Outcome<()> {
     VCPUS.store(plan.header.vcpus, Ordering::Relaxed);
     // SAFETY: makes descriptors.
     let epoll = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
+    // SAFETY: makes descriptors.
+    let writing = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
     // SAFETY: makes a descriptor.
     let event = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
     let signals = signal_descriptor();
-    if epoll < 0 || event < 0 || signals < 0 {
+    if epoll < 0 || writing < 0 || event < 0 || signals < 0 {
         return Err("can't make the attendant's descriptors; see `ulimit -n`".to_owned());
     }
     EPOLL.store(epoll, Ordering::Release);
+    WRITING.store(writing, Ordering::Release);
     EVENT.store(event, Ordering::Release);
     add(event, libc::EPOLLIN as u32, OWN);
     add(signals, libc::EPOLLIN as u32, SIGNALS);
+    add(writing, libc::EPOLLIN as u32, WRITERS);
     std::thread::Builder::new()
         .name("attendant".to_owned())
         .stack_size(128 << 10)
@@ -83,8 +93,9 @@ fn add(fd: RawFd, events: u32, token: u64) {
 pub(crate) fn watch(handle: u64, events: u32, token: u64) -> i64 {
     let Some(fd) = handles::descriptor(handle) else { return -i64::from(libc::EBADF) };
     let event = libc::epoll_event { events: events | libc::EPOLLONESHOT as u32, u64: token };
+    let set = if events & libc::EPOLLIN as u32 == 0 { &WRITING } else { &EPOLL };
+    let epoll = set.load(Ordering::Relaxed) as u64;
     let control = |operation: i32| {
-        let epoll = EPOLL.load(Ordering::Relaxed) as u64;
         // SAFETY: descriptors and an event of ours.
         unsafe {
             let event = (&raw const event) as u64;
@@ -145,34 +156,39 @@ fn long(offset: usize) -> &'static AtomicU64 {
 }
 
 fn attend(epoll: RawFd, event: RawFd, signals: RawFd) {
-    let mut ready = [libc::epoll_event { events: 0, u64: 0 }; 64];
     let mut spare = 0_u32;
     loop {
         let wanted = word(mailbox::TICK).load(Ordering::SeqCst) != 0;
         spare = if wanted { TICKS_KEPT } else { spare.saturating_sub(1) };
         let timeout = if spare > 0 { TICK_MS } else { -1 };
-        // SAFETY: room for 64 events.
-        let count = unsafe { libc::epoll_wait(epoll, ready.as_mut_ptr(), 64, timeout) };
-        if count <= 0 {
-            if count == 0 && word(mailbox::TICK).load(Ordering::SeqCst) != 0 {
-                tick_all();
+        let seen = for_each_ready(epoll, timeout, |token| match token {
+            OWN => {
+                let mut count = 0_u64;
+                // SAFETY: eight bytes of ours.
+                unsafe { libc::read(event, (&raw mut count).cast(), 8) };
+                trace::serve();
             }
-            continue;
-        }
-        for item in &ready[..count.unsigned_abs() as usize] {
-            match item.u64 {
-                OWN => {
-                    let mut count = 0_u64;
-                    // SAFETY: eight bytes of ours.
-                    unsafe { libc::read(event, (&raw mut count).cast(), 8) };
-                    trace::serve();
-                }
-                SIGNALS => take_signals(signals),
-                token @ RINGS..SIGNALS => ring_has_news(token - RINGS),
-                token => post(token),
+            SIGNALS => take_signals(signals),
+            WRITERS => {
+                for_each_ready(WRITING.load(Ordering::Relaxed), 0, announce);
             }
+            RINGS..RINGS_END => ring_has_news(token - RINGS),
+            token => announce(token),
+        });
+        if seen == 0 && word(mailbox::TICK).load(Ordering::SeqCst) != 0 {
+            tick_all();
         }
     }
+}
+
+/// Waits for a set, at most `timeout` ms, and passes the tokens on; gives how many, or below 0.
+fn for_each_ready(epoll: RawFd, timeout: i32, mut take: impl FnMut(u64)) -> i32 {
+    let mut ready = [libc::epoll_event { events: 0, u64: 0 }; 64];
+    // SAFETY: room for 64 events.
+    let count = unsafe { libc::epoll_wait(epoll, ready.as_mut_ptr(), 64, timeout) };
+    let seen = usize::try_from(count).unwrap_or(0);
+    ready[..seen].iter().for_each(|item| take(item.u64));
+    count
 }
 
 fn tick_all() {
@@ -192,12 +208,24 @@ fn take_signals(fd: RawFd) {
         if got != 128 {
             return;
         }
-        post(SIGNAL_TOKEN + u64::from(info[0]));
+        announce(SIGNAL_TOKEN + u64::from(info[0]));
         if info[0] == libc::SIGTSTP.unsigned_abs() {
             // SAFETY: stops this process, as the terminal asked.
             unsafe { libc::raise(libc::SIGSTOP) };
         }
     }
+}
+
+/// Tells the LibOS of a token.
+fn announce(token: u64) {
+    #[cfg(feature = "faults")]
+    {
+        crate::faults::token(token, post);
+        crate::faults::mailbox(MAILBOX.load(Ordering::Relaxed));
+        notify();
+    }
+    #[cfg(not(feature = "faults"))]
+    post(token);
 }
 
 /// Puts a token into the mailbox, and sees to it that a vCPU looks.

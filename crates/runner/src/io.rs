@@ -67,7 +67,10 @@ pub(crate) fn carry_out(operation: Operation) -> i64 {
     if operation.path_len > operation.len {
         return EINVAL;
     }
-    Request { operation, fd, buffer }.carry_out()
+    let result = Request { operation, fd, buffer }.carry_out();
+    #[cfg(feature = "faults")]
+    let result = crate::faults::answer(&operation, buffer, result);
+    result
 }
 
 impl Request {

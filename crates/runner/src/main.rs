@@ -19,6 +19,8 @@
 )]
 
 mod attendant;
+#[cfg(feature = "faults")]
+mod faults;
 mod filter;
 mod handles;
 mod host;
@@ -64,6 +66,8 @@ fn start() -> Outcome<std::convert::Infallible> {
     // A core file would hold what the enclave keeps.
     // SAFETY: lowers a limit of this process.
     unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const no_core) };
+    #[cfg(feature = "faults")]
+    faults::init()?;
     let inherited = signals::inherited();
     let plan = plan::Plan::read(plan_descriptor()?)?;
     signals::block_all();

@@ -74,15 +74,9 @@ pub(crate) fn setup(index: u64, out: u64) -> i64 {
         return base;
     }
     let base = base as u64;
-    let places = Places {
-        sq_head: base,
-        sq_tail: base + LINE,
-        sq_flags: base + 2 * LINE,
-        cq_head: base + 3 * LINE,
-        cq_tail: base + 4 * LINE,
-        submissions: base + PLACE_SUBMISSIONS,
-        completions: base + PLACE_COMPLETIONS,
-    };
+    let places = Ring { base }.places();
+    #[cfg(feature = "faults")]
+    let places = crate::faults::places(places);
     // SAFETY: the enclave's bounce buffer of that size.
     unsafe { sys::copy(out as *mut u8, (&raw const places).cast(), Places::LEN) };
     slot.store(base, Ordering::Release);
@@ -111,6 +105,19 @@ struct Ring {
 }
 
 impl Ring {
+    fn places(self) -> Places {
+        let base = self.base;
+        Places {
+            sq_head: base,
+            sq_tail: base + LINE,
+            sq_flags: base + 2 * LINE,
+            cq_head: base + 3 * LINE,
+            cq_tail: base + 4 * LINE,
+            submissions: base + PLACE_SUBMISSIONS,
+            completions: base + PLACE_COMPLETIONS,
+        }
+    }
+
     fn word(self, line: u64) -> &'static AtomicU32 {
         // SAFETY: the ring stays mapped for ever; both sides use its words atomically.
         unsafe { &*((self.base + line * LINE) as *const AtomicU32) }
@@ -148,6 +155,8 @@ impl Ring {
         unsafe { (at as *mut Completion).write(completion) };
         // Seen by whoever is not seen to be idle after this.
         self.word(4).store(tail.wrapping_add(1), Ordering::SeqCst);
+        #[cfg(feature = "faults")]
+        crate::faults::ring(&self.places());
     }
 
     fn is_seen(self) -> bool {
@@ -246,14 +255,11 @@ impl Poller {
             }
             TYPED => {
                 let operation = entry.operation();
-                match blocks_on(&operation) {
-                    Some((fd, events)) => {
-                        self.waiting.push(Waiting { index, user_data, operation, fd, events });
-                    }
-                    None => {
-                        let result = halves(&operation, io::carry_out(operation));
-                        self.answer(index, ring, user_data, result);
-                    }
+                if let Some((fd, events)) = blocks_on(&operation) {
+                    self.waiting.push(Waiting { index, user_data, operation, fd, events });
+                } else {
+                    let result = halves(&operation, io::carry_out(operation));
+                    self.answer(index, ring, user_data, result);
                 }
             }
             _ => self.answer(index, ring, user_data, (EINVAL, 0)),

@@ -134,6 +134,8 @@ pub(crate) fn setup(index: u64, out: u64, kind: u64) -> i64 {
         submissions: entries as u64,
         completions: at(params.cq.cqes),
     };
+    #[cfg(feature = "faults")]
+    let places = crate::faults::set_up(index as usize, places);
     let prepared = prepare(index, fd);
     if prepared < 0 {
         return prepared;
@@ -176,7 +178,11 @@ pub(crate) fn enter(index: u64, submit: u64) -> i64 {
     }
     let Some(fd) = descriptor(index) else { return -i64::from(libc::EBADF) };
     // SAFETY: no pointers.
-    unsafe { sys::call(libc::SYS_io_uring_enter, [fd, submit, 0, ENTER_GETEVENTS, 0, 0]) }
+    let result =
+        unsafe { sys::call(libc::SYS_io_uring_enter, [fd, submit, 0, ENTER_GETEVENTS, 0, 0]) };
+    #[cfg(feature = "faults")]
+    crate::faults::entered(index as usize);
+    result
 }
 
 /// Puts a handle's file into the ring's slot of the handle's index.

@@ -149,8 +149,10 @@ impl Client {
     /// # Errors
     /// [`Broken`].
     pub fn cancel(&mut self, ticket: Ticket) -> Result<Option<Waker>, Broken> {
-        let Some(waker) = self.slots.abandon(ticket) else { return Ok(None) };
-        self.tell(Submission::cancel(ticket.user_data()))?;
+        let (in_flight, waker) = self.slots.abandon(ticket);
+        if in_flight {
+            self.tell(Submission::cancel(ticket.user_data()))?;
+        }
         Ok(waker)
     }
 

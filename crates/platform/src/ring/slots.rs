@@ -171,25 +171,26 @@ impl Slots {
         }
     }
 
-    /// Nobody waits for the operation any more; the waker of who did, if the host still works on it.
-    pub(crate) fn abandon(&mut self, ticket: Ticket) -> Option<Option<Waker>> {
-        let slot = self.slots.get_mut(ticket.index as usize)?;
+    /// Nobody waits for the operation any more: whether the host still works on it, and the waker of
+    /// who waited.
+    pub(crate) fn abandon(&mut self, ticket: Ticket) -> (bool, Option<Waker>) {
+        let Some(slot) = self.slots.get_mut(ticket.index as usize) else { return (false, None) };
         if slot.generation != ticket.generation {
-            return None;
+            return (false, None);
         }
         match core::mem::replace(&mut slot.state, State::Free) {
             State::InFlight { bounce, waker, .. } => {
                 slot.state = State::Abandoned { bounce };
-                Some(waker)
+                (true, waker)
             }
             State::Ended { bounce, .. } => {
                 drop(bounce);
                 Self::free(&mut self.free, slot, ticket.index.into());
-                None
+                (false, None)
             }
             other => {
                 slot.state = other;
-                None
+                (false, None)
             }
         }
     }

@@ -44,9 +44,26 @@ impl Untrusted<i64> {
         u16::try_from(self.0.unsigned_abs())
             .ok()
             .and_then(Errno::from_raw)
-            .filter(|errno| errno.name().is_some())
+            // Numbers from 512 on mean something to the LibOS, and never come from a kernel.
+            .filter(|errno| errno.name().is_some() && errno.raw() < Errno::ERESTARTSYS.raw())
             .map_or(Errno::EIO.because("the host answered with no known errno"), |errno| {
                 errno.because("the host said so")
             })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Untrusted;
+    use crate::errno::Errno;
+
+    #[test]
+    fn only_errnos_that_linux_tells_are_passed_on() {
+        let told = |raw: i64| Untrusted::new(raw).count_at_most(10).map_err(|error| error.errno);
+        assert_eq!(told(10), Ok(10));
+        assert_eq!(told(-2), Err(Errno::ENOENT));
+        for lie in [11, -41, -512, -514, -516, -4095, -4096, -65_538, i64::MIN, i64::MAX] {
+            assert_eq!(told(lie), Err(Errno::EIO), "{lie}");
+        }
     }
 }

@@ -204,6 +204,15 @@ impl Context<'_> {
     ) -> Result<T, Interrupted> {
         Interruptible { future: core::pin::pin!(future), thread: self.thread }.await
     }
+
+    /// Awaits something that signals don't interrupt, unless they end the process: what only the host
+    /// can finish, which may never come.
+    ///
+    /// # Errors
+    /// [`Interrupted`]: the thread will not go on.
+    pub async fn killable<T>(&self, future: impl Future<Output = T>) -> Result<T, Interrupted> {
+        Killable { future: core::pin::pin!(future), thread: self.thread }.await
+    }
 }
 
 /// Copies from the user memory of `space`, bringing pages in as needed.
@@ -373,6 +382,24 @@ impl<F: Future> Future for Interruptible<'_, F> {
         match self.future.as_mut().poll(cx) {
             Poll::Ready(value) => Poll::Ready(Ok(value)),
             Poll::Pending if self.thread.must_attend() => Poll::Ready(Err(Interrupted)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+/// Ends the wait for `future` when the thread must end.
+pub(crate) struct Killable<'a, F> {
+    pub(crate) future: Pin<&'a mut F>,
+    pub(crate) thread: &'a Thread,
+}
+
+impl<F: Future> Future for Killable<'_, F> {
+    type Output = Result<F::Output, Interrupted>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
+        match self.future.as_mut().poll(cx) {
+            Poll::Ready(value) => Poll::Ready(Ok(value)),
+            Poll::Pending if self.thread.must_end() => Poll::Ready(Err(Interrupted)),
             Poll::Pending => Poll::Pending,
         }
     }

@@ -44,6 +44,12 @@ pub struct Settings {
     pub boot_time: u64,
     /// Counters are wanted at the end.
     pub report: bool,
+    /// Signals that were ignored when the command started, and those that were blocked.
+    pub ignored: signal::SignalSet,
+    /// See `ignored`.
+    pub blocked: signal::SignalSet,
+    /// There is, or was, a first process.
+    pub program_runs: AtomicBool,
 }
 
 impl Settings {
@@ -84,6 +90,9 @@ pub fn first(start: &Start) -> ! {
         started: clock::now(),
         boot_time: clock::realtime() / clock::SECOND,
         report: start.boot.wanted & wanted::STAT != 0,
+        ignored: signal::SignalSet::from_bits(blob.signals.0),
+        blocked: signal::SignalSet::from_bits(blob.signals.1),
+        program_runs: AtomicBool::new(false),
     };
     let decoded = start.boot.wanted & wanted::TRACE != 0;
     let trace = trace::Trace::new(settings.is_debug(), decoded, blob.trace);
@@ -194,6 +203,7 @@ async fn start_program(kernel: &'static Kernel, first: First) -> Result<(), Fail
     let thread = Thread::new(pid, Arc::clone(&process), ThreadSignals::new(blocked), name);
     process.threads.lock().insert(pid, Arc::clone(&thread));
     kernel.registry.add_process(&process);
+    kernel.settings.program_runs.store(true, Ordering::Relaxed);
     kernel.registry.add_thread(&thread);
     run::spawn(kernel, &thread, Box::new(UserContext::new(loaded.entry, loaded.stack_pointer)));
     Ok(())

@@ -116,7 +116,6 @@ pub fn counters() -> Counters {
             let one = engine.client.counters();
             sum.submitted += one.submitted;
             sum.completed += one.completed;
-            sum.rejected += one.rejected;
         }
     }
     sum

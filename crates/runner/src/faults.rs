@@ -1,12 +1,12 @@
 //! A host that lies, for tests: compiled in with the feature `faults` only.
 //!
-//! `ADYTON_FAULTS=KIND[:ONE_IN[:SEED]]` in the runner's environment picks one lie, and how often it is
-//! told. What an enclave may make of it: an error, or a clean stop that says why.
+//! `ADYTON_FAULTS=KIND[:ONE_IN[:SEED[:AFTER]]]` in the runner's environment picks one lie, how often it
+//! is told, and how many occasions pass before the first. What an enclave may make of it: an error, or a clean stop that says why.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use abi::io::{Code, Entry, Operation, Stat};
-use abi::ring::{COMPLETIONS, Completion, Places};
+use abi::ring::{COMPLETIONS, Completion, Places, UNAWAITED};
 
 /// The lies, by name.
 const KINDS: [(&str, Kind); 27] = [
@@ -95,12 +95,14 @@ pub(crate) enum Kind {
     TokenTwice,
     /// The mailbox's tail is beyond its capacity.
     MailboxTail,
-    /// All words of the mailbox hold anything.
+    /// The words that say who sleeps, and on which they do, hold anything.
     MailboxWords,
 }
 
 static KIND: AtomicU32 = AtomicU32::new(0);
 static ONE_IN: AtomicU64 = AtomicU64::new(1);
+/// Occasions that are still to pass.
+static AFTER: AtomicU64 = AtomicU64::new(0);
 static RANDOM: AtomicU64 = AtomicU64::new(0x9e37_79b9_7f4a_7c15);
 /// Where the kernel's rings truly lie: the fields of [`Places`].
 static KERNEL: [[AtomicU64; 7]; 64] = [const { [const { AtomicU64::new(0) }; 7] }; 64];
@@ -118,6 +120,7 @@ pub(crate) fn init() -> crate::Outcome<()> {
     };
     ONE_IN.store(number(1), Ordering::Relaxed);
     RANDOM.fetch_xor(number(1).wrapping_mul(0x2545_f491_4f6c_dd1d), Ordering::Relaxed);
+    AFTER.store(number(0), Ordering::Relaxed);
     KIND.store(*kind as u32, Ordering::Relaxed);
     Ok(())
 }
@@ -136,6 +139,9 @@ fn random() -> u64 {
 /// Whether this lie is told now.
 fn lies(kind: Kind) -> bool {
     KIND.load(Ordering::Relaxed) == kind as u32
+        && AFTER
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1))
+            .is_err()
         && random().is_multiple_of(ONE_IN.load(Ordering::Relaxed))
 }
 
@@ -165,7 +171,7 @@ pub(crate) fn answer(operation: &Operation, buffer: u64, result: i64) -> i64 {
         return (random() >> (1 + random() % 30)) as i64 | i64::from(operation.len) << 1 | 1 << 32;
     }
     if lies(Kind::Negative) {
-        return [-4096, i64::MIN, -(1 << 31), -(1 << 40)][random() as usize % 4];
+        return [-512, -4096, i64::MIN, -(1 << 31)][random() as usize % 4];
     }
     if lies(Kind::Errno) {
         return -((random() % 133) as i64 + 1);
@@ -249,7 +255,8 @@ pub(crate) fn ring(places: &Places) {
         let honest = unsafe { at.read() };
         // SAFETY: as above.
         unsafe { at.write(completion(honest)) };
-        if lies(Kind::RingTwice) {
+        // What nobody awaits may come twice: then the next completion would be lost, another lie.
+        if honest.user_data != UNAWAITED && lies(Kind::RingTwice) {
             // SAFETY: as above.
             unsafe { entry(places, end).write(honest) };
             tail.store(end.wrapping_add(1), Ordering::SeqCst);
@@ -354,7 +361,7 @@ pub(crate) fn mailbox(address: u64) {
         tail.fetch_add(at::CAPACITY + 1 + random() as u32 % 1000, Ordering::SeqCst);
     }
     if lies(Kind::MailboxWords) {
-        for offset in [at::HEAD, at::IDLE, at::IDLE + 4, at::TICK, at::EVENTS, at::EVENTS + 64] {
+        for offset in [at::IDLE, at::IDLE + 4, at::TICK, at::EVENTS, at::EVENTS + 64] {
             word(address + offset as u64).store(random() as u32, Ordering::SeqCst);
         }
     }

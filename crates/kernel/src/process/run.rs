@@ -14,7 +14,7 @@ use platform::{clock, vcpu};
 
 use crate::Kernel;
 use crate::arguments::Arguments;
-use crate::context::Context;
+use crate::context::{Context, Interrupted, Killable};
 use crate::memory::refusal::Outcome;
 use crate::memory::{Access, PAGE};
 use crate::process::{Thread, exit, procfs, vsyscall};
@@ -172,6 +172,7 @@ async fn call(cx: &mut Context<'_>) -> Option<InterruptedCall> {
         cx.kernel.trace.wants(number).then(|| Box::new(trace::record::begin(cx, number, &args)));
     let result = match table::at_once(cx, number, &args) {
         Some(result) => result,
+        None if table::only_asks_the_host(number) => asking(cx, number, &args).await,
         None => table::waiting(cx, number, &args).await,
     };
     if let Some(record) = traced {
@@ -202,6 +203,13 @@ fn report_full(cx: &Context<'_>, error: Error) {
     }
 }
 
+/// A call that changes nothing: given up when the thread must end, for the host may never answer.
+async fn asking(cx: &mut Context<'_>, number: usize, args: &Arguments) -> abi::Result<u64> {
+    let thread = cx.thread;
+    let call = core::pin::pin!(table::waiting(cx, number, args));
+    Killable { future: call, thread }.await.map_err(abi::Error::from)?
+}
+
 async fn faulted(cx: &mut Context<'_>, raised: Fault) {
     if raised.vector == PAGE_FAULT {
         let access = if raised.error & FETCH != 0 {
@@ -212,9 +220,11 @@ async fn faulted(cx: &mut Context<'_>, raised: Fault) {
             Access::Read
         };
         let memory = Arc::clone(cx.memory());
-        match memory.populate(raised.address, access).await {
-            Ok(()) => {}
-            Err(refusal) => fault::raise(cx, &raised, Some(refusal)),
+        let populated = cx.killable(memory.populate(raised.address, access)).await;
+        match populated {
+            // A thread that must end does not come back to the fault.
+            Ok(Ok(())) | Err(Interrupted) => {}
+            Ok(Err(refusal)) => fault::raise(cx, &raised, Some(refusal)),
         }
     } else {
         fault::raise(cx, &raised, None);

@@ -86,4 +86,12 @@ impl Thread {
             || self.process.ending.load(Ordering::Relaxed)
             || self.signals.deliverable(&self.process.signals)
     }
+
+    /// Whether a wait that no handler interrupts must end as well: the thread or its process ends.
+    pub fn must_end(&self) -> bool {
+        self.must_attend()
+            && (self.ending.load(Ordering::Relaxed)
+                || self.process.ending.load(Ordering::Relaxed)
+                || self.signals.ends_process(&self.process.signals))
+    }
 }

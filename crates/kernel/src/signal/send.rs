@@ -4,16 +4,18 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
 
 use abi::Errno;
 use abi::errno::Result;
+use abi::host::ExitKind;
 
 use crate::Kernel;
 use crate::process::limits::Resource;
 use crate::process::{Process, Thread};
 use crate::signal::action::{Action, IGNORE};
 use crate::signal::info::Info;
-use crate::signal::number::{Signal, SignalSet};
+use crate::signal::number::{Default, Signal, SignalSet};
 use crate::signal::queue::Pushed;
 
 /// Sends a signal to one thread.
@@ -51,13 +53,19 @@ pub fn send_to_process(_kernel: &'static Kernel, process: &Arc<Process>, info: I
     outcome(pushed)
 }
 
-/// Hands on a signal that the host sent to the runner: it is the first process's. A number that is
-/// none is dropped.
+/// Hands on a signal that the host sent to the runner: it is the first process's, or ends the enclave
+/// while there is none yet. A number that is none is dropped.
 pub fn from_host(kernel: &'static Kernel, number: u32) {
     let Some(signal) = i32::try_from(number).ok().and_then(Signal::new) else { return };
     if let Some(process) = kernel.registry.processes().first() {
         // A standard signal of the LibOS itself always finds room.
         let _ = send_to_process(kernel, process, Info::kernel(signal));
+    } else if !kernel.settings.program_runs.load(Ordering::Relaxed) {
+        let kept = kernel.settings.ignored.union(kernel.settings.blocked).contains(signal);
+        let ends = matches!(signal.default_action(), Default::Terminate | Default::Core);
+        if ends && !kept {
+            platform::boot::exit(ExitKind::Signaled, signal.number().into());
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use platform::sync::{Guard, Mutex};
 use crate::signal::action::Actions;
 use crate::signal::alternate::AlternateStack;
 use crate::signal::info::Info;
-use crate::signal::number::{Signal, SignalSet};
+use crate::signal::number::{Default, Signal, SignalSet};
 use crate::signal::queue::{Pushed, Queue};
 use crate::signal::timers::Timers;
 
@@ -103,6 +103,19 @@ impl ThreadSignals {
         let pending =
             self.pending.load(Ordering::Relaxed) | process.pending.load(Ordering::Relaxed);
         pending & !self.blocked.load(Ordering::Relaxed) != 0 || process.is_stopped()
+    }
+
+    /// Whether a signal waits that ends the process, whatever the thread is at.
+    pub fn ends_process(&self, process: &ProcessSignals) -> bool {
+        let pending = self.pending().union(process.pending()).minus(self.blocked());
+        let actions = process.actions();
+        let mut waiting =
+            (1..=64).filter_map(Signal::new).filter(|signal| pending.contains(*signal));
+        waiting.any(|signal| {
+            let action = actions.get(signal);
+            let ends = matches!(signal.default_action(), Default::Terminate | Default::Core);
+            ends && !action.is_handler() && !action.ignores(signal)
+        })
     }
 
     /// The signals that are blocked.

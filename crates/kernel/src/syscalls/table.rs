@@ -85,6 +85,31 @@ pub(crate) fn at_once(
     }
 }
 
+/// Whether a call looks something up, of the host perhaps, and changes nothing: when its thread must
+/// end, it may be given up in the middle.
+#[inline]
+pub(crate) fn only_asks_the_host(number: usize) -> bool {
+    matches!(
+        number,
+        nr::OPEN
+            | nr::OPENAT
+            | nr::OPENAT2
+            | nr::STAT
+            | nr::LSTAT
+            | nr::NEWFSTATAT
+            | nr::STATX
+            | nr::ACCESS
+            | nr::FACCESSAT
+            | nr::FACCESSAT2
+            | nr::READLINK
+            | nr::READLINKAT
+            | nr::GETDENTS
+            | nr::GETDENTS64
+            | nr::CHDIR
+            | nr::STATFS
+    )
+}
+
 /// Carries out the others. ENOSYS for what nobody has, with one line for the person.
 pub(crate) async fn waiting(cx: &mut Context<'_>, number: usize, args: &Arguments) -> Result<u64> {
     let done = match family(number) {

@@ -76,8 +76,9 @@ pub(crate) fn json(kernel: &Kernel) -> String {
          \"context_switches\": {switches}, \"steals\": {steals}, \"sleeps\": {sleeps}, \
          \"preemptions\": {}, \"interception\": {{\"trapped\": {}, \"patched_sites\": {}, \
          \"unpatched_sites\": {}}}, \"memory\": {{\"limit\": {}, \"peak\": {}, \"user\": {}, \
-         \"frames\": {}, \"libos\": {}}}, \"rings\": {{\"carrier\": \"{}\", \"submitted\": {}, \"completed\": {}, \
-         \"rejected\": {}, \"enters\": {}}}, \"wall_seconds\": {}.{:09}}}\n",
+         \"frames\": {}, \"libos\": {}}}, \
+         \"rings\": {{\"carrier\": \"{}\", \"submitted\": {}, \"completed\": {}, \"enters\": {}}}, \
+         \"wall_seconds\": {}.{:09}}}\n",
         exits.join(", "),
         calls.join(", "),
         gate::interruptions(Interruption::Preempt),
@@ -92,7 +93,6 @@ pub(crate) fn json(kernel: &Kernel) -> String {
         platform::carrier::in_use(),
         rings.submitted,
         rings.completed,
-        rings.rejected,
         gate::calls(HostCall::RingEnter),
         elapsed / 1_000_000_000,
         elapsed % 1_000_000_000,

@@ -8,7 +8,8 @@
 //! 2. SQ tail and CQ head live in private memory, the shared words are written only;
 //! 3. a distance beyond a ring's size, or one that shrinks, ends the enclave;
 //! 4. a completion is copied once, then looked at;
-//! 5. its slot must be in flight with the same generation, else it is counted and dropped;
+//! 5. its slot must be in flight with the same generation, else the enclave ends: a host that means well
+//!    completes each operation once, and one that was completed falsely would be waited for for ever;
 //! 6. its result is an errno or at most what that operation asked for;
 //! 7. buffers and slots are freed by the operation's own completion only.
 //!
@@ -46,8 +47,6 @@ pub struct Counters {
     pub submitted: u64,
     /// Operations that ended.
     pub completed: u64,
-    /// Completions that fitted no operation.
-    pub rejected: u64,
 }
 
 /// One ring.
@@ -188,7 +187,7 @@ impl Client {
     /// Takes all completions that are there; gives whom to wake.
     ///
     /// # Errors
-    /// [`Broken`] when the tail is out of range.
+    /// [`Broken`] when the tail is out of range, or a completion fits no operation.
     pub fn reap(&mut self) -> Result<Vec<Waker>, Broken> {
         let tail = word(self.places.cq_tail).load(Ordering::Acquire);
         if tail.wrapping_sub(self.cq_head) > COMPLETIONS {
@@ -204,7 +203,7 @@ impl Client {
                     woken.extend(waker);
                 }
                 slots::Done::Ignored => {}
-                slots::Done::Rejected => self.counters.rejected += 1,
+                slots::Done::Rejected => return Err(Broken("a completion fits no operation")),
             }
         }
         word(self.places.cq_head).store(self.cq_head, Ordering::Release);

@@ -411,7 +411,8 @@ impl<'a> Transfer<'a> {
                 Ok(()) => break,
                 Err(Stop::Error(error)) => return Err(error),
                 Err(Stop::Fill { offset, len }) if !self.flags.contains(Flags::NO_WAIT) => {
-                    self.file.object().fill(offset, len).await?;
+                    let filled = cx.killable(self.file.object().fill(offset, len));
+                    filled.await.map_err(Error::from)??;
                 }
                 Err(Stop::Fill { .. } | Stop::WouldBlock) => {
                     return Err(Errno::EAGAIN.because(NOT_NOW));

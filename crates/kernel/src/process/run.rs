@@ -143,12 +143,12 @@ fn old_call(cx: &mut Context<'_>, raised: &Fault) {
     let registers = &cx.registers.registers;
     let args = Arguments([registers.rdi, registers.rsi, registers.rdx, 0, 0, 0]);
     cx.kernel.trace.count(old.number);
-    let traced = cx.kernel.trace.wants(old.number);
-    let started = if traced { clock::now() } else { 0 };
+    let traced =
+        cx.kernel.trace.wants(old.number).then(|| trace::record::begin(cx, old.number, &args));
     let unknown = || Err(Errno::ENOSYS.because("this call waits"));
     let result = table::at_once(cx, old.number, &args).unwrap_or_else(unknown);
-    if traced {
-        trace::record::call(cx, old.number, &args, started, &result);
+    if let Some(record) = traced {
+        trace::record::call(record, cx, old.number, &args, &result);
     }
     if !old.finish(cx, result) {
         fault::raise(cx, &vsyscall::exception(raised), None);

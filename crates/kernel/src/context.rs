@@ -221,7 +221,7 @@ impl Context<'_> {
 /// EFAULT.
 pub fn read_bytes(space: &Arc<Space>, address: u64, out: &mut [u8]) -> Result<()> {
     let mut done = 0;
-    while let Err(short) = user::copy_in(address.wrapping_add(done as u64), &mut out[done..]) {
+    while let Err(short) = space.copy_in(address.wrapping_add(done as u64), &mut out[done..]) {
         done += short.done;
         resolve(space, short)?;
     }
@@ -353,14 +353,16 @@ impl Source for UserBuffers<'_> {
     }
 
     fn take(&mut self, out: &mut [u8]) -> usize {
+        let space = self.space;
         self.transfer(out.len(), |address, done, part| {
-            user::copy_in(address, &mut out[done..done + part])
+            space.copy_in(address, &mut out[done..done + part])
         })
     }
 
     fn take_frames(&mut self, extent: &Extent, at: usize, len: usize) -> usize {
+        let space = self.space;
         self.transfer(len, |address, done, part| {
-            user::copy_in_frames(address, extent, at + done, part)
+            space.copy_in_frames(address, extent, at + done, part)
         })
     }
 

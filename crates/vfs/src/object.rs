@@ -192,6 +192,11 @@ pub trait Object: Any + Send + Sync {
         false
     }
 
+    /// Whether `SEEK_END` means anything: EINVAL otherwise.
+    fn has_end(&self) -> bool {
+        true
+    }
+
     /// `SEEK_DATA` and `SEEK_HOLE`: the next data (`hole` false) or hole from `offset` on.
     fn seek_data(&self, offset: u64, hole: bool) -> Result<u64> {
         let _ = (offset, hole);

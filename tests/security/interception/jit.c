@@ -124,5 +124,23 @@ int main(void)
     uint8_t *room = mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     uint8_t *moved = mremap(text, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, room);
     say("moved", good && moved == room && five_times(moved, 0, parent));
+
+    /* So does one that the program changed before it ran. */
+    text = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+    emit(text, SYS_getpid);
+    mprotect(text, PAGE, PROT_READ | PROT_EXEC);
+    good = five_times(text, 0, pid);
+    room = mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    moved = mremap(text, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, room);
+    say("changed, then moved", good && moved == room && matches(moved, SYS_getpid) && five_times(moved, 0, pid));
+    pwrite(fd, page, sizeof page, 0);
+    ftruncate(fd, 2 * PAGE);
+    say("it stays when the file changes", five_times(moved, 0, pid));
+    mprotect(moved, PAGE, PROT_READ | PROT_WRITE);
+    emit(moved, SYS_getppid);
+    mprotect(moved, PAGE, PROT_READ | PROT_EXEC);
+    say("changed once more", matches(moved, SYS_getppid) && five_times(moved, 0, parent));
+    madvise(moved, PAGE, MADV_DONTNEED);
+    say("dropped: the file's", matches(moved, SYS_getppid) && five_times(moved, 0, parent));
     return 0;
 }

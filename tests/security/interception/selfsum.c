@@ -1,4 +1,3 @@
-// differs: write(2) of rewritten text shows the rewritten bytes
 // build: static dynamic
 /*
  * A program that makes its own text writable finds there what the linker wrote, whatever ran before;

@@ -1,4 +1,3 @@
-// differs: /proc/self/mem is not there yet
 /* /proc/self and the machine's files can be parsed and agree with the calls. */
 #include "observe.h"
 #include <dirent.h>

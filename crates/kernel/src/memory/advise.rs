@@ -14,7 +14,7 @@ use super::populate::{Access, Refusal};
 use super::protect::joined;
 use super::runs::Held;
 use super::space::{Space, State};
-use super::text::Change;
+use super::text::{Change, Kept};
 use super::{PAGE, Prot, bytes, is_aligned, page_up};
 
 /// Memory that faults open stays open when no more of it than this is dropped: a thread's stack is
@@ -207,7 +207,7 @@ impl Space {
         }
         if area.flags.contains(Flags::TEXT) {
             self.before_change(state, piece, Change::Replaced);
-            self.drop_text(state, piece)?;
+            self.drop_text(state, piece, Kept::Nothing)?;
         }
         let private: Vec<_> =
             state.runs.within(piece).filter(|run| run.held.is_private()).collect();

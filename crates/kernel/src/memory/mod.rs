@@ -8,6 +8,7 @@
 //! - [`map`], [`protect`], [`remap`], [`heap`], [`advise`], [`lock`]: the system calls' work.
 //! - [`populate`]: faults of programs and of the LibOS's own copies.
 //! - [`text`]: what interception needs, private copies of text and pages near it.
+//! - `original`: copies of user memory without what interception wrote; `inspect`: `/proc/PID/mem`.
 //! - [`refusal`]: the one limit, and the line that says that it was reached.
 //! - [`contents`]: what files and shared memory must offer to be mapped.
 //!
@@ -18,11 +19,13 @@ pub mod area;
 pub mod contents;
 mod file;
 pub mod heap;
+mod inspect;
 pub mod interception;
 pub mod lock;
 pub mod map;
 pub mod mapper;
 pub mod maps;
+mod original;
 mod place;
 pub mod populate;
 pub mod protect;

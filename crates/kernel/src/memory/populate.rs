@@ -35,6 +35,8 @@ pub enum Access {
     Write,
     /// To execute.
     Execute,
+    /// To look at it from outside, whatever the area admits.
+    Inspect,
 }
 
 /// Why a page can't be had.
@@ -64,6 +66,7 @@ impl Access {
             Self::Read => !prot.is_empty(),
             Self::Write => prot.contains(Prot::WRITE),
             Self::Execute => prot.contains(Prot::EXEC),
+            Self::Inspect => true,
         }
     }
 }

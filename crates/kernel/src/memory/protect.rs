@@ -172,7 +172,7 @@ impl Space {
     }
 
     /// Maps frames anew so that writes make private copies.
-    fn part(&self, state: &mut State, run: Run, prot: Prot) -> Result<()> {
+    pub(crate) fn part(&self, state: &mut State, run: Run, prot: Prot) -> Result<()> {
         let Held::Frames { extent, at, .. } = run.held else {
             return Ok(());
         };

@@ -11,7 +11,7 @@ use super::area::{Area, Flags, Kind};
 use super::place::LARGE;
 use super::runs::{Held, Run};
 use super::space::{Limit, Space, State};
-use super::text::Change;
+use super::text::{Change, Kept};
 use super::{Prot, bytes, is_aligned, page_up};
 
 const MAY_MOVE: u64 = 1;
@@ -264,7 +264,7 @@ impl Space {
         self.before_change(state, from, Change::Replaced);
         let moves = self
             .close(state, &(to..to + bytes(from)))
-            .and_then(|()| self.drop_text(state, from))
+            .and_then(|()| self.drop_text(state, from, Kept::Changes))
             .and_then(|()| self.move_runs(state, from, to, moved.prot));
         if let Err(error) = moves {
             state.release(charge);

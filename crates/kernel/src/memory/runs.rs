@@ -23,7 +23,8 @@ pub(crate) enum Held {
         private: bool,
         /// Mapped without WRITE although the area has it: the first write is to be noticed.
         clean: bool,
-        /// Frames of this process alone: a copy of text that may be patched.
+        /// Frames of this process alone: a copy of text that may be patched. With `private` it holds
+        /// what the program put in place of the file's bytes.
         text: bool,
     },
 }

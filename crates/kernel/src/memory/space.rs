@@ -13,6 +13,7 @@ use platform::sync::{Mutex, Once};
 use super::area::{Area, Areas, Flags, Kind};
 use super::contents::{Mapped, Watches};
 use super::mapper::Mapper;
+use super::original::Rewritten;
 use super::place::Cursor;
 use super::refusal::{OutOfMemory, Outcome};
 use super::runs::{Held, Runs};
@@ -96,6 +97,7 @@ pub struct Space {
     pub(crate) environment: Environment,
     pub(crate) state: Mutex<State>,
     pub(crate) watcher: Once<Arc<dyn TextWatcher>>,
+    pub(crate) rewritten: Rewritten,
     limits: [AtomicU64; 3],
     refusals: AtomicU64,
 }
@@ -133,6 +135,7 @@ impl Space {
                 peak: 0,
             }),
             watcher: Once::new(),
+            rewritten: Rewritten::default(),
             limits: [AtomicU64::new(u64::MAX), AtomicU64::new(8 << 20), AtomicU64::new(u64::MAX)],
             refusals: AtomicU64::new(0),
         })
@@ -169,6 +172,7 @@ impl Space {
             let _ = self.environment.mapper.unmap(span.start, span.end - span.start);
         }
         state.areas.carve(&all, true);
+        self.rewritten.clear();
         let held = state.runs.clear();
         state.heap = 0..0;
         state.lock_future = None;

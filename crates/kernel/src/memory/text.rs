@@ -13,7 +13,7 @@ use abi::errno::Result;
 use abi::host::Backing;
 use platform::arena::{self, Extent};
 use platform::budget::Charge;
-use platform::user;
+use platform::user::{self, Short};
 
 use super::area::{Area, Flags, HIDDEN, Kind};
 use super::contents::Mapped;
@@ -31,10 +31,26 @@ pub enum Change {
     Replaced,
 }
 
+/// What stays of a process's copies of text when they are dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// All go.
+    Nothing,
+    /// Pages that the program changed stay.
+    Changes,
+}
+
 /// Told before text changes; there is one of a space.
 pub trait TextWatcher: Send + Sync {
     /// `range` is about to change. Called with the space locked: only `patching` may be used.
     fn before_change(&self, range: &Range<u64>, change: Change, patching: &mut Patching<'_>);
+
+    /// Copies user memory that may hold patches or trampolines: the program's own bytes, and nothing
+    /// where it sees a hole.
+    ///
+    /// # Errors
+    /// [`Short`] when a byte can't be read.
+    fn copy_in(&self, address: u64, out: &mut [u8]) -> core::result::Result<(), Short>;
 }
 
 /// A mapping of text that may be patched: private, of a file, executable and not writable.
@@ -93,7 +109,7 @@ impl Space {
         let at = state.cursor.find(&state.areas, &region, len, None)?;
         for (index, (extent, offset)) in parts.iter().enumerate() {
             let page = at + index as u64 * PAGE;
-            self.map_page(state, page, prot, Arc::clone(extent), *offset, false)?;
+            self.map_page(state, page, prot, plain(Arc::clone(extent), *offset))?;
         }
         let max = Prot::all() - Prot::WRITE;
         let kind = Kind::Special(name);
@@ -101,21 +117,23 @@ impl Space {
         Ok(at)
     }
 
-    fn map_page(
-        &self,
-        state: &mut State,
-        page: u64,
-        prot: Prot,
-        extent: Arc<Extent>,
-        at: u64,
-        text: bool,
-    ) -> Result<()> {
-        let offset = extent.offset() + at;
+    fn map_page(&self, state: &mut State, page: u64, prot: Prot, held: Held) -> Result<()> {
+        let (_, offset) = held.backing();
         self.environment.mapper.map(page, PAGE, prot, Backing::FramesShared, offset)?;
-        let held = Held::Frames { extent, at, private: false, clean: false, text };
         state.runs.insert(page..page + PAGE, held);
         Ok(())
     }
+}
+
+/// Frames of the LibOS that the program sees.
+fn plain(extent: Arc<Extent>, at: u64) -> Held {
+    Held::Frames { extent, at, private: false, clean: false, text: false }
+}
+
+/// Frames of the process alone; `changed` when they hold what the program itself put in place of the
+/// file's bytes.
+fn text(extent: Arc<Extent>, changed: bool) -> Held {
+    Held::Frames { extent, at: 0, private: changed, clean: false, text: true }
 }
 
 impl Patching<'_> {
@@ -180,6 +198,7 @@ impl Patching<'_> {
         }
         let absent = Errno::EAGAIN.because("the page is not there");
         let prot = self.prot(page).ok_or(absent)?;
+        let changed = self.state.runs.at(page).is_some_and(|run| run.held.is_private());
         let mut copy = [0; arena::PAGE];
         if self.read(page, &mut copy) != copy.len() {
             return Err(absent);
@@ -188,7 +207,8 @@ impl Patching<'_> {
             .ok_or(Errno::ENOMEM.because("no frame for a patch"))?;
         extent.write(0, &copy);
         let extent = Arc::new(extent);
-        self.space.map_page(self.state, page, prot, Arc::clone(&extent), 0, true)?;
+        self.space.rewritten.add(page);
+        self.space.map_page(self.state, page, prot, text(Arc::clone(&extent), changed))?;
         Ok(extent)
     }
 
@@ -246,7 +266,8 @@ impl Patching<'_> {
             .ok_or(Errno::ENOMEM.because("no frame for a trampoline"))?;
         let extent = Arc::new(extent);
         let prot = Prot::READ | Prot::EXEC;
-        self.space.map_page(self.state, page, prot, Arc::clone(&extent), 0, true)?;
+        self.space.rewritten.add(page);
+        self.space.map_page(self.state, page, prot, text(Arc::clone(&extent), false))?;
         let (flags, kind) = (Flags::TEXT, Kind::Special(HIDDEN));
         self.state.areas.insert(page, Area { end: page + PAGE, prot, max: prot, flags, kind });
         Ok(extent)
@@ -282,13 +303,18 @@ impl Patching<'_> {
 
 impl Space {
     /// Gives pages of text that the process had copies of back to the file: their bytes are the
-    /// program's own again by then.
-    pub(crate) fn drop_text(&self, state: &mut State, range: &Range<u64>) -> Result<()> {
-        let copies: Vec<Run> = state
-            .runs
-            .within(range)
-            .filter(|run| matches!(run.held, Held::Frames { text: true, .. }))
-            .collect();
+    /// program's own again by then. What the program changed stays, if it is to be `kept`.
+    pub(crate) fn drop_text(
+        &self,
+        state: &mut State,
+        range: &Range<u64>,
+        kept: Kept,
+    ) -> Result<()> {
+        let copy = |held: &Held| match held {
+            Held::Frames { text: true, private, .. } => !private || kept == Kept::Nothing,
+            _ => false,
+        };
+        let copies: Vec<Run> = state.runs.within(range).filter(|run| copy(&run.held)).collect();
         copies.iter().try_for_each(|run| {
             let range = run.start..run.end;
             debug_assert!(bytes(&range) > 0);

@@ -12,6 +12,7 @@ use abi::layout::PAGE;
 use platform::arena::Extent;
 use platform::context::stubs;
 use platform::sync::Mutex;
+use platform::user::{self, Short};
 use platform::{cpu, vcpu};
 
 use crate::Kernel;
@@ -92,6 +93,22 @@ impl TextWatcher for Interception {
         }
         if change == Change::Replaced {
             book.hand_over(range.clone());
+        }
+    }
+
+    fn copy_in(&self, address: u64, out: &mut [u8]) -> Result<(), Short> {
+        // With the book locked no patch comes or goes between the copy and what is put over it.
+        let book = self.book.lock();
+        let end = address.saturating_add(out.len() as u64);
+        let hole = book.pool().first_in(&(address..end));
+        let len = hole
+            .map_or(out.len(), |hole| usize::try_from(hole.saturating_sub(address)).unwrap_or(0));
+        let shown = &mut out[..len];
+        user::copy_in(address, shown)?;
+        book.book().overlay(address, shown);
+        match hole {
+            Some(hole) => Err(Short { done: len, fault: hole.max(address), write: false }),
+            None => Ok(()),
         }
     }
 }

@@ -8,6 +8,7 @@
 
 mod cpu;
 mod descriptors;
+mod memory;
 mod mounts;
 mod node;
 mod process;

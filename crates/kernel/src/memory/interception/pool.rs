@@ -56,6 +56,11 @@ impl Pool {
         self.pages.contains_key(&page_of(rip))
     }
 
+    /// The first of our pages that has a byte of `range`.
+    pub fn first_in(&self, range: &Range<u64>) -> Option<u64> {
+        self.pages.range(page_of(range.start)..range.end).next().map(|(base, _)| *base)
+    }
+
     /// Addresses of all pages, in order.
     pub fn pages(&self) -> impl Iterator<Item = u64> + '_ {
         self.pages.keys().copied()

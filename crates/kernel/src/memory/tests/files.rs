@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use abi::Errno;
+use platform::user::{self, Short};
 use storage::pages::Pages;
 
 use super::super::map::{FileSource, MapFlags, Request, Type};
@@ -171,6 +172,12 @@ impl TextWatcher for Patcher {
         if let Some(extent) = patching.existing_text_frame(BASE) {
             extent.write(0, &100_u64.to_le_bytes());
         }
+    }
+
+    fn copy_in(&self, address: u64, out: &mut [u8]) -> Result<(), Short> {
+        user::copy_in(address, out)?;
+        out.fill(0xEE); // recognisable
+        Ok(())
     }
 }
 

@@ -15,8 +15,13 @@ use vfs::mount::Place;
 use vfs::node::{Followed, Kind, Node, Opened, Volume};
 use vfs::object::{Attempt, Entry, Object, OpenFile, Stat, Status};
 
+use super::memory::OpenMemory;
+use crate::memory::Space;
+
 /// Gives the text of a file.
 pub(super) type Read = Box<dyn Fn() -> Result<Vec<u8>> + Send + Sync>;
+/// Finds a process's memory.
+pub(super) type Find = Box<dyn Fn() -> Result<Arc<Space>> + Send + Sync>;
 /// Takes what a program writes to a file.
 pub(super) type Write = Box<dyn Fn(&[u8]) -> Result<()> + Send + Sync>;
 
@@ -35,6 +40,8 @@ pub(super) enum Item {
     Folder(Box<dyn Listing>),
     /// A file.
     Text(Text),
+    /// A process's memory.
+    Memory(Find),
     /// A symbolic link.
     Link(Box<dyn Link>),
     /// Something that an open description stands for (`/proc/self/fd`).
@@ -89,7 +96,7 @@ impl Item {
     fn kind(&self) -> Kind {
         match self {
             Self::Folder(_) => Kind::Directory,
-            Self::Text(_) => Kind::File,
+            Self::Text(_) | Self::Memory(_) => Kind::File,
             Self::Link(_) => Kind::Link,
             Self::Opened(file) => {
                 let mode = file.object().stat().map_or(0, |stat| stat.mode);
@@ -103,7 +110,7 @@ impl Item {
             Self::Folder(_) => 0o555,
             Self::Text(text) => text.permissions,
             Self::Link(_) => 0o777,
-            Self::Opened(_) => 0o600,
+            Self::Opened(_) | Self::Memory(_) => 0o600,
         }
     }
 }
@@ -275,6 +282,10 @@ impl Node for Made {
                     return Err(Errno::EACCES.because("the file can't be written").into());
                 }
                 Ok(Opened::Object(Arc::new(OpenText { made: self, text: Mutex::new(Vec::new()) })))
+            }
+            Item::Memory(find) => {
+                let space = find()?;
+                Ok(Opened::Object(Arc::new(OpenMemory::new(self, &space))))
             }
             Item::Link(_) => Err(Errno::ELOOP.because("a symbolic link can't be opened").into()),
             Item::Opened(file) => Ok(super::descriptors::open_again(file, status)?),

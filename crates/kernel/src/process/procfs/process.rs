@@ -96,11 +96,12 @@ const FILES: [(&str, u32, Read); 26] = [
 const COMM: &str = "comm";
 
 /// What else stands in a folder.
-const OTHERS: [(&str, Kind); 6] = [
+const OTHERS: [(&str, Kind); 7] = [
     ("cwd", Kind::Link),
     ("exe", Kind::Link),
     ("fd", Kind::Directory),
     ("fdinfo", Kind::Directory),
+    ("mem", Kind::File),
     ("root", Kind::Link),
     ("task", Kind::Directory),
 ];
@@ -153,6 +154,7 @@ impl Listing for ProcessFolder {
             b"root" => link(Which::Root),
             b"fd" => folder(Box::new(Descriptors { name: of, show: Show::Links })),
             b"fdinfo" => folder(Box::new(Descriptors { name: of, show: Show::Info })),
+            b"mem" => Some(Item::Memory(Box::new(move || Ok(Arc::clone(&of.process()?.memory))))),
             b"task" if !self.alone => folder(Box::new(Tasks(of))),
             _ => None,
         }

@@ -41,6 +41,9 @@ pub(super) fn lseek(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     let from = match args.uint(2) {
         SET => 0,
         CURRENT => position.cast_signed(),
+        END if !object.has_end() => {
+            return Err(Errno::EINVAL.because("it has no end to count from"));
+        }
         END => object.stat()?.size.cast_signed(),
         base @ (DATA | HOLE) => {
             let offset = u64::try_from(offset)

@@ -184,7 +184,7 @@ impl Context<'_> {
             if len.cast_signed() < 0 {
                 return Err(Errno::EINVAL.because("a buffer is longer than SSIZE_MAX"));
             }
-            if len > 0 && !user::in_region(start, len) {
+            if !user::is_below_end(start, len) {
                 return Err(Errno::EFAULT.because("a buffer lies outside user memory"));
             }
             let len = len.min(room);

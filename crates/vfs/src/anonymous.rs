@@ -35,7 +35,7 @@ pub struct Owner {
 
 /// Identity of an object without a name, from its birth on.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Identity {
+pub struct Identity {
     inode: u64,
     owner: Owner,
     /// ns since 1970.
@@ -44,7 +44,7 @@ pub(crate) struct Identity {
 
 impl Identity {
     /// A new inode number, born now.
-    pub(crate) fn new(owner: Owner) -> Self {
+    pub fn new(owner: Owner) -> Self {
         let inode = NEXT.fetch_add(1, Ordering::Relaxed);
         let born = i64::try_from(platform::clock::realtime()).unwrap_or(i64::MAX);
         Self { inode, owner, born }
@@ -66,7 +66,7 @@ impl Identity {
     }
 
     /// As an object without a type: Linux gives `st_mode` only permissions.
-    pub(crate) fn other(&self) -> Stat {
+    pub fn other(&self) -> Stat {
         self.stat(0o600, OTHERS)
     }
 

@@ -290,7 +290,7 @@ impl Registered {
 }
 
 impl Object for Epoll {
-    fn ignores_seeks(&self) -> bool {
+    fn seeks_in_vain(&self) -> bool {
         true
     }
 

@@ -65,14 +65,12 @@ impl Object for EventFd {
             return Err(Stop::WouldBlock);
         }
         let taken = if self.kind == Kind::Semaphore { 1 } else { *count };
-        // The count is kept when the program's buffer turns out to be bad.
-        if sink.put(&taken.to_le_bytes()) < WORD {
-            return Ok(0);
-        }
         *count -= taken;
         drop(count);
         self.queue.wake_all();
-        Ok(WORD)
+        // As in Linux, the count is gone also when the program's buffer turns out to be bad.
+        let put = sink.put(&taken.to_le_bytes());
+        Ok(if put < WORD { 0 } else { WORD })
     }
 
     fn write(
@@ -102,7 +100,7 @@ impl Object for EventFd {
         Ok((WORD, 0))
     }
 
-    fn ignores_seeks(&self) -> bool {
+    fn seeks_in_vain(&self) -> bool {
         true
     }
 

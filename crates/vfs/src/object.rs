@@ -187,7 +187,7 @@ pub trait Object: Any + Send + Sync {
         false
     }
 
-    /// Whether lseek(2) succeeds and changes nothing, as for most devices and event objects.
+    /// Whether positions are accepted and mean nothing, as for most devices: for lseek(2) and pread(2).
     fn ignores_seeks(&self) -> bool {
         false
     }
@@ -195,6 +195,11 @@ pub trait Object: Any + Send + Sync {
     /// Whether `SEEK_END` means anything: EINVAL otherwise.
     fn has_end(&self) -> bool {
         true
+    }
+
+    /// Whether lseek(2) succeeds and changes nothing: event objects ignore it, and refuse pread(2).
+    fn seeks_in_vain(&self) -> bool {
+        self.ignores_seeks()
     }
 
     /// `SEEK_DATA` and `SEEK_HOLE`: the next data (`hole` false) or hole from `offset` on.

@@ -202,9 +202,6 @@ impl Socket {
     pub fn receive(&self, sink: &mut dyn Sink, take: Take) -> Attempt<Received> {
         let mut direction = self.incoming().lock();
         let stream = self.pair.kind == Kind::Stream;
-        if stream && sink.room() == 0 {
-            return Ok(Received::default());
-        }
         if !direction.has_some() {
             let shut = direction.shut;
             drop(direction);

@@ -221,7 +221,7 @@ impl Object for TimerFd {
         Ok(WORD)
     }
 
-    fn ignores_seeks(&self) -> bool {
+    fn seeks_in_vain(&self) -> bool {
         true
     }
 

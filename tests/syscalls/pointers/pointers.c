@@ -1,4 +1,3 @@
-// differs: shared futexes on memory that can't be written, getrandom at a page's end, signalfd4
 // build: static
 /* Each pointer argument of each call, one at a time: NULL, kernel, non-canonical, PROT_NONE, a page's end, read-only. */
 #include "observe.h"

@@ -1,4 +1,3 @@
-// differs: recv of no bytes from an empty pair is 0, not EAGAIN
 // build: static musl
 /* Stream socket pairs: bytes, ends, shutdown, flags, peek, options, SIGPIPE, vectors, errors. */
 #include "observe.h"

@@ -15,6 +15,7 @@ use super::contents::{Mapped, Watches};
 use super::mapper::Mapper;
 use super::original::Rewritten;
 use super::place::Cursor;
+use super::populate::Access;
 use super::refusal::{OutOfMemory, Outcome};
 use super::runs::{Held, Runs};
 use super::text::{Change, TextWatcher};
@@ -185,9 +186,12 @@ impl Space {
 
     /// Names the word at `address` for a futex; `private` as FUTEX_PRIVATE_FLAG says.
     ///
+    /// As in Linux, a word that isn't private must be one that the program may write, or at least one
+    /// of a file where the operation only reads it.
+    ///
     /// # Errors
-    /// EFAULT when nothing is mapped there (only asked where it isn't private).
-    pub fn futex_key(&self, address: u64, private: bool) -> Result<Key> {
+    /// EFAULT when nothing is mapped there that `access` is for (only asked where it isn't private).
+    pub fn futex_key(&self, address: u64, private: bool, access: Access) -> Result<Key> {
         let own = Key::Private { space: self.id, address };
         if private {
             return Ok(own);
@@ -195,6 +199,11 @@ impl Space {
         let state = self.state.lock();
         let (start, area) =
             state.areas.find(address).ok_or(Errno::EFAULT.because("the word is not mapped"))?;
+        let reads_a_file =
+            access == Access::Read && !area.is_anonymous() && access.is_admitted(area.prot);
+        if !Access::Write.is_admitted(area.prot) && !reads_a_file {
+            return Err(Errno::EFAULT.because("a futex that can't be written must be private"));
+        }
         Ok(match &area.kind {
             Kind::File(mapped) if mapped.shared => {
                 Key::Shared { object: mapped.id(), offset: mapped.offset + (address - start) }

@@ -49,7 +49,7 @@ pub(crate) fn enter(tid: u32) {
 }
 
 /// The thread whose task runs here.
-fn caller(kernel: &Kernel) -> Option<Arc<Thread>> {
+pub(crate) fn caller(kernel: &Kernel) -> Option<Arc<Thread>> {
     let tid = CALLERS.get(platform::vcpu::current())?.load(Ordering::Relaxed);
     kernel.registry.thread(tid)
 }

@@ -5,7 +5,7 @@
 use abi::Errno;
 use abi::errno::Result;
 
-use crate::signal::number::Signal;
+use crate::signal::number::{Signal, SignalSet};
 
 /// Bytes of a `siginfo_t`.
 pub const SIZE: usize = 128;
@@ -22,6 +22,8 @@ pub const SI_KERNEL: i32 = 0x80;
 pub const SI_QUEUE: i32 = -1;
 /// `si_code`: a POSIX timer expired.
 pub const SI_TIMER: i32 = -2;
+/// `si_code`: a descriptor became ready.
+const SI_SIGIO: i32 = -5;
 /// `si_code`: sent by tkill(2) or tgkill(2).
 pub const SI_TKILL: i32 = -6;
 /// `si_code`: the lowest that Linux itself knows.
@@ -100,6 +102,37 @@ impl Info {
         bytes[8..12].copy_from_slice(&self.code.to_le_bytes());
         bytes[16..USED].copy_from_slice(&self.payload);
         bytes
+    }
+
+    /// As a `signalfd_siginfo`, whose fields depend on where the signal comes from.
+    pub(super) fn to_descriptor(&self) -> [u8; SIZE] {
+        let raw = self.to_user();
+        let mut bytes = [0; SIZE];
+        bytes[0..4].copy_from_slice(&raw[0..4]);
+        bytes[4..12].copy_from_slice(&raw[4..12]);
+        for (from, to, len) in self.fields() {
+            bytes[*to..to + len].copy_from_slice(&raw[*from..from + len]);
+        }
+        bytes
+    }
+
+    /// The fields behind the code: where they lie in `siginfo_t` and in `signalfd_siginfo`, and their
+    /// bytes.
+    fn fields(&self) -> &'static [(usize, usize, usize)] {
+        const SENDER: (usize, usize, usize) = (16, 12, 8);
+        match (self.code, self.signal) {
+            // Timer, overrun, value.
+            (SI_TIMER, _) => &[(16, 24, 4), (20, 32, 4), (24, 48, 8), (24, 44, 4)],
+            // Band, descriptor.
+            (SI_SIGIO, _) | (1..=6, Signal::IO) => &[(16, 28, 4), (24, 20, 4)],
+            (code, _) if code < SI_USER => &[SENDER, (24, 48, 8), (24, 44, 4)],
+            // Status, processor times.
+            (1..=6, Signal::CHLD) => &[SENDER, (24, 40, 4), (32, 56, 8), (40, 64, 8)],
+            // Caller, number, architecture.
+            (1..=2, Signal::SYS) => &[(16, 88, 8), (24, 84, 4), (28, 96, 4)],
+            (1..SI_KERNEL, signal) if SignalSet::SYNCHRONOUS.contains(signal) => &[(16, 72, 8)],
+            _ => &[SENDER],
+        }
     }
 
     /// Which POSIX timer it comes from.

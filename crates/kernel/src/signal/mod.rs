@@ -9,13 +9,14 @@
 //! - [`number`], [`info`], [`queue`]: signals, `siginfo_t`, what is pending.
 //! - [`state`]: what threads and processes remember; [`alternate`]: alternate stacks.
 //! - [`fault`]: processor exceptions as signals.
-//! - [`wait`]: sigsuspend, sigtimedwait, pause; [`timers`]: alarms that send signals.
+//! - [`wait`]: sigsuspend, sigtimedwait, pause; [`descriptor`]: signalfd; [`timers`]: alarms that send signals.
 //!
 //! Neighbours: `process` owns the states, `syscalls::signals` and `syscalls::time` call in here.
 
 pub mod action;
 pub mod alternate;
 pub mod deliver;
+pub mod descriptor;
 pub mod fault;
 pub mod frame;
 pub mod info;

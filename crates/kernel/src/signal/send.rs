@@ -14,6 +14,7 @@ use crate::Kernel;
 use crate::process::limits::Resource;
 use crate::process::{Process, Thread};
 use crate::signal::action::{Action, IGNORE};
+use crate::signal::descriptor;
 use crate::signal::info::Info;
 use crate::signal::number::{Default, Signal, SignalSet};
 use crate::signal::queue::Pushed;
@@ -30,6 +31,7 @@ pub fn send_to_thread(_kernel: &'static Kernel, thread: &Arc<Thread>, info: Info
     let held = thread.signals.with_queue(|queue| queue.len());
     let full = is_full(process, held);
     let pushed = thread.signals.with_queue(|queue| queue.push(info, full));
+    descriptor::tell();
     if thread.signals.wants(info.signal) || info.signal == Signal::KILL {
         thread.notify();
     }
@@ -49,6 +51,7 @@ pub fn send_to_process(_kernel: &'static Kernel, process: &Arc<Process>, info: I
     let held = process.signals.with(|shared| shared.queue.len());
     let full = is_full(process, held);
     let pushed = process.signals.push(info, full);
+    descriptor::tell();
     tell_one(process, SignalSet::of(&[info.signal]));
     outcome(pushed)
 }

@@ -17,6 +17,8 @@ pub(super) const LIMIT: usize = 212_992;
 const MESSAGE_COST: usize = 512;
 /// Messages that wait at most: `net.unix.max_dgram_qlen` and the one that fills it.
 const MESSAGES: usize = 11;
+/// What Linux makes one buffer of: of a stream, so much is sent whole or, where it can't be read, not.
+const PIECE: usize = 36_544;
 
 /// Bytes, and where messages and descriptors lie among them.
 pub(super) struct Direction {
@@ -99,9 +101,17 @@ impl Direction {
             return Err(Errno::ENOBUFS.because("no memory for the message").into());
         }
         let start = self.position + self.ring.len() as u64;
-        let done = self.ring.put(source, len);
+        let mut done = 0;
+        while done < len {
+            let part = if stream { PIECE.min(len - done) } else { len };
+            let put = self.ring.put(source, part);
+            if put < part {
+                self.ring.unput(put);
+                break;
+            }
+            done += part;
+        }
         if done < len && !stream {
-            self.ring.unput(done);
             return Ok(0);
         }
         if !stream || (done > 0 && !rights.is_empty()) {
@@ -117,7 +127,12 @@ impl Direction {
         if let Some(mark) = self.marks.front() {
             limit = length(self.position, mark.end);
         }
-        let len = self.ring.peek(0, limit.min(sink.room()), sink);
+        let wanted = limit.min(sink.room());
+        let mut len = self.ring.peek(0, wanted, sink);
+        if len < wanted {
+            // As Linux does, what a bad buffer took only a part of is not taken at all.
+            len = 0;
+        }
         let end = self.position + len as u64;
         let mut received = Received { len, full: len, ..Received::default() };
         if let Some(mark) = self.marks.front_mut()

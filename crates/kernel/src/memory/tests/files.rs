@@ -8,7 +8,7 @@ use platform::user::{self, Short};
 use storage::pages::Pages;
 
 use super::super::map::{FileSource, MapFlags, Request, Type};
-use super::super::populate::Refusal;
+use super::super::populate::{Access, Refusal};
 use super::super::text::{Change, Patching, TextWatcher};
 use super::super::{Key, PAGE, Prot};
 use super::{Content, World, file};
@@ -128,7 +128,7 @@ fn futexes_are_known_by_what_they_lie_in() {
     world.space.map(&file(BASE, PAGE, RW, Type::Shared, &pages, PAGE)).expect("mapped");
     let other = BASE + 0x10_0000;
     world.space.map(&file(other, 2 * PAGE, RW, Type::Shared, &pages, 0)).expect("mapped");
-    let key = |address, private| world.space.futex_key(address, private);
+    let key = |address, private| world.space.futex_key(address, private, Access::Read);
     assert_eq!(key(BASE + 8, false), key(other + PAGE + 8, false));
     assert_ne!(key(BASE + 8, true), key(other + PAGE + 8, true));
     assert!(matches!(key(BASE + 8, false), Ok(Key::Shared { .. })));

@@ -14,6 +14,7 @@ use platform::user::{Short, UserWord};
 use super::robust::{OWNER_DIED, TID, WAITERS};
 use super::{ANY, Refused};
 use crate::context::{self, Context};
+use crate::memory::Access;
 use crate::signal::restart::RESTART_ALWAYS;
 
 /// Takes a lock, waiting until `deadline` (monotonic ns; `None` for ever).
@@ -34,7 +35,7 @@ pub(crate) async fn lock(
         if held != expected && exchange(cx, word, held, expected)? != held {
             continue;
         }
-        let key = cx.memory().futex_key(address, private)?;
+        let key = cx.memory().futex_key(address, private, Access::Write)?;
         let futexes = &cx.kernel.futexes;
         let wait = futexes.wait(&cx.thread.futex, key, word, expected, ANY);
         let mut wait = wait.to_own(cx.thread.tid);
@@ -79,7 +80,7 @@ pub(crate) fn unlock(cx: &Context<'_>, address: u64, private: bool) -> Result<u6
     if super::load(cx.memory(), word)? & TID != cx.thread.tid {
         return Err(Errno::EPERM.because("the caller does not own the lock"));
     }
-    let key = cx.memory().futex_key(address, private)?;
+    let key = cx.memory().futex_key(address, private, Access::Write)?;
     hand_over(cx, word, key, 0)?;
     Ok(0)
 }
@@ -89,7 +90,7 @@ pub(crate) fn unlock(cx: &Context<'_>, address: u64, private: bool) -> Result<u6
 /// # Errors
 /// EFAULT.
 pub(crate) fn leave(cx: &Context<'_>, word: UserWord) -> Result<()> {
-    let key = cx.memory().futex_key(word.address(), false)?;
+    let key = cx.memory().futex_key(word.address(), false, Access::Write)?;
     hand_over(cx, word, key, OWNER_DIED)
 }
 

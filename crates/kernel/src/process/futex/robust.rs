@@ -13,6 +13,7 @@ use platform::user::UserWord;
 
 use super::{ANY, Wake};
 use crate::context::{self, Context};
+use crate::memory::Access;
 
 /// Entries that are looked at, Linux's `ROBUST_LIST_LIMIT`.
 const LIMIT: usize = 2048;
@@ -37,7 +38,7 @@ pub(crate) fn leave_robust_list(cx: &Context<'_>) {
 
 /// Wakes one waiter on the word at `address`, whoever shares it.
 pub(crate) fn wake_address(cx: &Context<'_>, address: u64) {
-    if let Ok(key) = cx.memory().futex_key(address, false) {
+    if let Ok(key) = cx.memory().futex_key(address, false, Access::Write) {
         cx.kernel.futexes.wake(Wake { key, count: 1, bitset: ANY });
     }
 }

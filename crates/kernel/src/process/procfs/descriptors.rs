@@ -22,6 +22,7 @@ use vfs::timerfd::TimerFd;
 use super::node::{self, Item, Link, Listing, Row};
 use super::process::Name;
 use super::system::number;
+use crate::signal::descriptor::SignalFd;
 
 /// Bit of `flags` in fdinfo: closed at execve(2).
 const CLOEXEC: u32 = 0o2_000_000;
@@ -118,6 +119,9 @@ fn details(file: &OpenFile) -> String {
             part(setting.interval),
         );
     }
+    if let Some(signals) = file.downcast::<SignalFd>() {
+        return format!("sigmask:\t{:016x}\n", signals.wanted().bits());
+    }
     let mut text = String::new();
     if let Some(set) = file.downcast::<Epoll>() {
         for (fd, interest) in set.list() {
@@ -172,6 +176,8 @@ fn unnamed(file: &OpenFile) -> String {
         "anon_inode:[eventpoll]".into()
     } else if file.downcast::<TimerFd>().is_some() {
         "anon_inode:[timerfd]".into()
+    } else if file.downcast::<SignalFd>().is_some() {
+        "anon_inode:[signalfd]".into()
     } else {
         format!("anon_inode:[{}]", inode())
     }

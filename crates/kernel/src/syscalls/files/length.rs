@@ -31,7 +31,7 @@ pub(super) fn lseek(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     if args.uint(2) > HOLE {
         return Err(Errno::EINVAL.because("no such base of the offset"));
     }
-    if object.ignores_seeks() {
+    if object.seeks_in_vain() {
         return Ok(0);
     }
     if !object.seekable() {

@@ -11,10 +11,12 @@ mod extended;
 mod length;
 mod locks;
 mod memfd;
+mod mount;
 mod names;
 pub(crate) mod objects;
 pub(crate) mod open;
 pub(crate) mod pipe;
+mod signalfd;
 mod stat;
 mod timerfd;
 mod transfer;
@@ -63,7 +65,6 @@ pub(crate) fn at_once(
         nr::SPLICE | nr::TEE | nr::VMSPLICE => {
             Err(Errno::EINVAL.because("splicing is not supported"))
         }
-        nr::MOUNT | nr::UMOUNT2 => Err(Errno::EPERM.because("mounts are fixed at the start")),
         _ => return objects::at_once(cx, number, args),
     })
 }
@@ -117,6 +118,8 @@ async fn by_name(cx: &Context<'_>, number: usize, args: &Arguments) -> Option<Re
         nr::CHDIR => directory::chdir(cx, args).await,
         nr::CHROOT => directory::chroot(cx, args).await,
         nr::TRUNCATE => length::truncate(cx, args).await,
+        nr::MOUNT => mount::mount(cx, args).await,
+        nr::UMOUNT2 => mount::umount2(cx, args).await,
         _ => return changing(cx, number, args).await,
     })
 }

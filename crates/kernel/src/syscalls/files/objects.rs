@@ -1,4 +1,4 @@
-//! Calls that make objects without names: pipe, eventfd, memfd, timerfd.
+//! Calls that make objects without names: pipe, eventfd, memfd, timerfd, signalfd.
 
 use abi::errno::Result;
 use abi::nr;
@@ -6,7 +6,7 @@ use vfs::anonymous::Owner;
 use vfs::descriptor::OnExec;
 use vfs::object::Status;
 
-use super::{eventfd, memfd, pipe, timerfd};
+use super::{eventfd, memfd, pipe, signalfd, timerfd};
 use crate::arguments::Arguments;
 use crate::context::Context;
 
@@ -23,6 +23,8 @@ pub(super) fn at_once(cx: &Context<'_>, number: usize, args: &Arguments) -> Opti
         nr::EVENTFD => eventfd::eventfd(cx, args),
         nr::EVENTFD2 => eventfd::eventfd2(cx, args),
         nr::MEMFD_CREATE => memfd::memfd_create(cx, args),
+        nr::SIGNALFD => signalfd::signalfd(cx, args),
+        nr::SIGNALFD4 => signalfd::signalfd4(cx, args),
         nr::TIMERFD_CREATE => timerfd::timerfd_create(cx, args),
         nr::TIMERFD_SETTIME => timerfd::timerfd_settime(cx, args),
         nr::TIMERFD_GETTIME => timerfd::timerfd_gettime(cx, args),

@@ -485,7 +485,7 @@ fn checked(range: UserRange) -> Result<UserRange> {
     if range.len.cast_signed() < 0 {
         return Err(Errno::EFAULT.because("the buffer is longer than memory"));
     }
-    if !platform::user::in_region(range.start, range.len) {
+    if !platform::user::is_below_end(range.start, range.len) {
         return Err(Errno::EFAULT.because("the buffer lies outside user memory"));
     }
     Ok(UserRange { len: range.len.min(TRANSFER_MAX), ..range })

@@ -112,7 +112,7 @@ impl Wait {
         if most == 0 || most > MOST {
             return Err(Errno::EINVAL.because("room for no event, or for too many"));
         }
-        if !platform::user::in_region(args.address(1), most * EVENT) {
+        if !platform::user::is_below_end(args.address(1), most * EVENT) {
             return Err(Errno::EFAULT.because("the buffer lies outside user memory"));
         }
         let set = cx.process.files.get(args.fd(0))?;

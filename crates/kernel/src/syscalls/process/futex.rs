@@ -12,7 +12,7 @@ use platform::user::{Short, UserWord};
 
 use crate::arguments::Arguments;
 use crate::context::{self, Context};
-use crate::memory::Key;
+use crate::memory::{Access, Key};
 use crate::process::futex::{ANY, Refused, WaitAny, Waiter, Wake, priority};
 use crate::signal::Restart;
 use crate::signal::state::FutexWait;
@@ -115,7 +115,7 @@ pub(crate) async fn wait(cx: &Context<'_>, wanted: &FutexWait) -> Result<u64> {
     }
     let word = UserWord::new(wanted.address)?;
     loop {
-        let key = cx.memory().futex_key(wanted.address, wanted.private)?;
+        let key = cx.memory().futex_key(wanted.address, wanted.private, Access::Read)?;
         let futexes = &cx.kernel.futexes;
         let mut wait = futexes.wait(&cx.thread.futex, key, word, wanted.value, wanted.bitset);
         let timed = cx.kernel.executor.timeout(wanted.deadline, &mut wait);
@@ -148,9 +148,9 @@ fn begin_again(cx: &Context<'_>, refused: Refused) -> Result<()> {
     }
 }
 
-fn key(cx: &Context<'_>, address: u64, private: bool) -> Result<(UserWord, Key)> {
+fn key(cx: &Context<'_>, address: u64, private: bool, access: Access) -> Result<(UserWord, Key)> {
     let word = UserWord::new(address)?;
-    Ok((word, cx.memory().futex_key(address, private)?))
+    Ok((word, cx.memory().futex_key(address, private, access)?))
 }
 
 /// A count as the loop in Linux takes it: it wakes one before it looks.
@@ -162,7 +162,7 @@ fn wake(cx: &Context<'_>, args: &Arguments, private: bool, bitset: u32) -> Resul
     if bitset == 0 {
         return Err(Errno::EINVAL.because("an empty bitset"));
     }
-    let (_, key) = key(cx, args.address(0), private)?;
+    let (_, key) = key(cx, args.address(0), private, Access::Read)?;
     let woken = cx.kernel.futexes.wake(Wake { key, count: at_least_one(args.int(2)), bitset });
     Ok(woken as u64)
 }
@@ -193,8 +193,8 @@ fn requeue(
     let negative = Errno::EINVAL.because("a negative count");
     let count = usize::try_from(args.int(2)).map_err(|_| negative)?;
     let most = usize::try_from(args.int(3)).map_err(|_| negative)?;
-    let (word, from) = key(cx, args.address(0), private)?;
-    let (_, to) = key(cx, args.address(4), private)?;
+    let (word, from) = key(cx, args.address(0), private, Access::Read)?;
+    let (_, to) = key(cx, args.address(4), private, Access::Read)?;
     let wake = Wake { key: from, count, bitset: ANY };
     let (woken, moved) = attempt(cx, || {
         cx.kernel.futexes.requeue(wake, most, to, || match expected {
@@ -210,8 +210,8 @@ fn requeue(
 }
 
 fn wake_op(cx: &Context<'_>, args: &Arguments, private: bool) -> Result<u64> {
-    let (_, first) = key(cx, args.address(0), private)?;
-    let (word, second) = key(cx, args.address(4), private)?;
+    let (_, first) = key(cx, args.address(0), private, Access::Read)?;
+    let (word, second) = key(cx, args.address(4), private, Access::Write)?;
     let change = Change::decode(args.uint(5))?;
     let first = Wake { key: first, count: at_least_one(args.int(2)), bitset: ANY };
     let second = Wake { key: second, count: at_least_one(args.int(3)), bitset: ANY };
@@ -309,7 +309,7 @@ pub(super) async fn futex_waitv(cx: &Context<'_>, args: &Arguments) -> Result<u6
     loop {
         let mut waits = Vec::with_capacity(count);
         for ((value, address, private), waiter) in words.iter().zip(&waiters) {
-            let (word, key) = key(cx, *address, *private)?;
+            let (word, key) = key(cx, *address, *private, Access::Read)?;
             waits.push(cx.kernel.futexes.wait(waiter, key, word, *value, ANY));
         }
         let mut any = WaitAny::new(waits);

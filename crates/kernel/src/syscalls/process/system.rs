@@ -8,6 +8,7 @@ use core::sync::atomic::Ordering;
 
 use abi::Errno;
 use abi::errno::Result;
+use platform::user::{Sink as _, UserRange};
 use platform::{budget, clock, random, vcpu};
 use vfs::credentials::Capabilities;
 
@@ -188,7 +189,7 @@ pub(super) fn getrandom_at_once(cx: &Context<'_>, args: &Arguments) -> Option<Re
         return Some(Err(Errno::EINVAL.because("an unknown flag, or both RANDOM and INSECURE")));
     }
     let len = args.size(1);
-    (len <= AT_ONCE).then(|| fill(cx, args.address(0), len).map(|()| len as u64))
+    (len <= AT_ONCE).then(|| fill(cx, args.address(0), len).map(|done| done as u64))
 }
 
 /// getrandom(2): buffer, bytes, flags. A signal ends it early.
@@ -198,7 +199,7 @@ pub(super) async fn getrandom(cx: &Context<'_>, args: &Arguments) -> Result<u64>
     while done < len {
         let part = (len - done).min(AT_ONCE);
         match fill(cx, args.address(0).wrapping_add(done as u64), part) {
-            Ok(()) => done += part,
+            Ok(filled) => done += filled,
             Err(error) if done == 0 => return Err(error),
             Err(_) => break,
         }
@@ -210,16 +211,24 @@ pub(super) async fn getrandom(cx: &Context<'_>, args: &Arguments) -> Result<u64>
     Ok(done as u64)
 }
 
-fn fill(cx: &Context<'_>, address: u64, len: usize) -> Result<()> {
+/// Fills a buffer as far as it can be written, and at least one byte of it.
+fn fill(cx: &Context<'_>, address: u64, len: usize) -> Result<usize> {
+    let mut buffer = cx.buffer(UserRange { start: address, len });
     let mut chunk = [0_u8; 256];
     let mut done = 0;
     while done < len {
         let part = (len - done).min(chunk.len());
         random::fill(&mut chunk[..part]);
-        cx.write_bytes(address.wrapping_add(done as u64), &chunk[..part])?;
-        done += part;
+        let put = buffer.put(&chunk[..part]);
+        done += put;
+        if put < part {
+            break;
+        }
     }
-    Ok(())
+    if buffer.faulted() && done == 0 {
+        return Err(Errno::EFAULT.because("the buffer can't be written"));
+    }
+    Ok(done)
 }
 
 /// getcpu(2): vCPU, node.

@@ -71,7 +71,7 @@ pub(super) async fn recvfrom(cx: &Context<'_>, args: &Arguments) -> Result<u64> 
 fn buffer(args: &Arguments) -> Result<UserRange> {
     let UserRange { start, len } = args.buffer(1, 2);
     let len = len.min(TRANSFER_MAX);
-    if len > 0 && !platform::user::in_region(start, len) {
+    if !platform::user::is_below_end(start, len) {
         return Err(Errno::EFAULT.because("the buffer lies outside user memory"));
     }
     Ok(UserRange { start, len })

@@ -6,6 +6,8 @@
 //!
 //! Source: pipe(2), pipe(7), fifo(7).
 
+pub mod splice;
+
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -71,6 +73,8 @@ struct Slot {
     len: usize,
     /// A write of its own in packet mode: what a read leaves of it is lost.
     packet: bool,
+    /// Came from elsewhere: no write is added to it.
+    fixed: bool,
 }
 
 /// What an open description of a pipe does with it.
@@ -242,7 +246,7 @@ impl State {
                 // As Linux does, a page that could not be filled whole is not written at all.
                 self.keep(frames);
             } else {
-                self.slots.push_back(Slot { frames, start: 0, len, packet });
+                self.slots.push_back(Slot { frames, start: 0, len, packet, fixed: false });
                 done += len;
             }
         }
@@ -255,7 +259,7 @@ impl State {
         let rest = source.left() % PAGE;
         let Some(last) = self.slots.back_mut() else { return Some(0) };
         let end = last.start + last.len;
-        if rest == 0 || last.packet || end + rest > PAGE {
+        if rest == 0 || last.packet || last.fixed || end + rest > PAGE {
             return Some(0);
         }
         let taken = source.take_frames(&last.frames, end, rest);

@@ -1,7 +1,6 @@
 //! Copies from file to file.
 //!
-//! Source: sendfile(2), `copy_file_range(2)`. Differs from Linux: splice(2), tee(2) and vmsplice(2)
-//! refuse with EINVAL, at which programs copy by themselves.
+//! Source: sendfile(2), `copy_file_range(2)`.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;

@@ -17,12 +17,13 @@ pub(crate) mod objects;
 pub(crate) mod open;
 pub(crate) mod pipe;
 mod signalfd;
+mod splice;
 mod stat;
 mod timerfd;
 mod transfer;
 
 use abi::errno::Result;
-use abi::{Errno, nr};
+use abi::nr;
 
 use crate::arguments::Arguments;
 use crate::context::Context;
@@ -62,9 +63,6 @@ pub(crate) fn at_once(
         nr::SYNC => Ok(0),
         nr::SYNCFS => length::syncfs(cx, args),
         nr::FADVISE64 => length::fadvise(cx, args),
-        nr::SPLICE | nr::TEE | nr::VMSPLICE => {
-            Err(Errno::EINVAL.because("splicing is not supported"))
-        }
         _ => return objects::at_once(cx, number, args),
     })
 }
@@ -94,6 +92,9 @@ pub(crate) async fn waiting(
         nr::READAHEAD => length::readahead(cx, args).await,
         nr::SENDFILE => copy::sendfile(cx, args).await,
         nr::COPY_FILE_RANGE => copy::copy_file_range(cx, args).await,
+        nr::SPLICE => splice::splice(cx, args).await,
+        nr::TEE => splice::tee(cx, args).await,
+        nr::VMSPLICE => splice::vmsplice(cx, args).await,
         nr::FCHMOD => attributes::fchmod(cx, args).await,
         nr::FCHOWN => attributes::fchown(cx, args).await,
         _ => return extended::call(cx, number, args).await,

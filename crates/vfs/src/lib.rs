@@ -5,7 +5,8 @@
 //! ([`object::Stop`]); who calls decides whether to wait.
 //!
 //! - [`object`]: what can be opened, and [`object::OpenFile`], the open file description.
-//! - [`descriptor`]: the table of descriptors; [`lock`], [`seal`]: locks and seals on files; [`credentials`]: who asks.
+//! - [`descriptor`]: the table of descriptors; [`lock`], [`seal`]: locks and seals on files; [`credentials`]: who asks;
+//!   [`extended`]: extended attributes.
 //! - [`node`], [`dentry`], [`mount`]: inodes, their names, the tree of mounts.
 //! - [`path`], [`names`], [`opening`]: the walk over names; making, moving, removing and opening them.
 //! - file systems: [`tree`] (memory, over an optional lower layer), [`host`] (the host's files).
@@ -27,6 +28,7 @@ pub mod descriptor;
 pub mod device;
 pub mod epoll;
 pub mod eventfd;
+pub mod extended;
 pub mod host;
 pub mod lock;
 pub mod mount;

@@ -10,6 +10,7 @@ use platform::sync::Mutex;
 
 use crate::credentials::{Credentials, Owner};
 use crate::dentry::Dentry;
+use crate::extended::Extended;
 use crate::lock::Locks;
 use crate::mount::Place;
 use crate::object::{Attempt, Object, OpenFile, Status, Waiting};
@@ -221,6 +222,14 @@ pub trait Node: Object {
     fn locks(&self) -> Option<&Locks> {
         None
     }
+
+    /// Its extended attributes; `None`: it can have none.
+    fn extended(&self) -> Option<&Extended> {
+        None
+    }
+
+    /// Its attributes were changed by who uses [`Node::extended`].
+    fn touch_changed(&self) {}
 
     /// Looks a name up (never `.` or `..`); `None`: not there. `Stop::Fill`: only
     /// [`Node::fetch`] can tell.

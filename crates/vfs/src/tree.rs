@@ -29,6 +29,7 @@ pub use lower::{Listed, Lower, LowerFile, Origin, Policy};
 
 use crate::credentials::Owner;
 use crate::dentry::{Dentry, NAME_MAX};
+use crate::extended::Extended;
 use crate::node::{Kind, New, Node, Volume};
 use crate::object::{Stat, Stop};
 use attributes::Attributes;
@@ -253,6 +254,12 @@ fn attributes_of(node: &dyn Node) -> Option<&Attributes> {
     } else {
         any.downcast_ref::<Special>().map(|special| &special.attributes)
     }
+}
+
+/// The extended attributes of an inode: in memory, unless changes belong to the layer below.
+fn extended<'a>(attributes: &'a Attributes, origin: Option<&Arc<Origin>>) -> Option<&'a Extended> {
+    let through = origin.is_some_and(|origin| origin.policy().through);
+    (!through).then_some(&attributes.extended)
 }
 
 fn origin_of(node: &dyn Node) -> Option<&Arc<Origin>> {

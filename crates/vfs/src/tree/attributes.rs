@@ -5,6 +5,7 @@ use core::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 use platform::clock;
 
 use crate::credentials::Owner;
+use crate::extended::Extended;
 use crate::mount::Flags;
 use crate::node::{Change, PERMISSIONS, SET_GID, SET_UID, TYPE_MASK, Time, Volume};
 use crate::object::{OpenFile, Stat, Status};
@@ -27,6 +28,7 @@ pub(crate) struct Attributes {
     born: i64,
     /// 512-byte units as the lower layer told, or [`COUNTED`].
     blocks: AtomicU64,
+    pub(super) extended: Extended,
 }
 
 /// The present, ns since 1970.
@@ -50,6 +52,7 @@ impl Attributes {
             changed: AtomicI64::new(now),
             born: now,
             blocks: AtomicU64::new(COUNTED),
+            extended: Extended::default(),
         }
     }
 
@@ -67,6 +70,7 @@ impl Attributes {
             changed: AtomicI64::new(stat.changed),
             born: stat.born,
             blocks: AtomicU64::new(stat.blocks),
+            extended: Extended::default(),
         }
     }
 

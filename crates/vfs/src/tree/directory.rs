@@ -16,6 +16,7 @@ use super::children::{Child, Children};
 use super::lower::Origin;
 use crate::credentials::Owner;
 use crate::dentry::Dentry;
+use crate::extended::Extended;
 use crate::mount::Place;
 use crate::node::{Answer, Change, Existing, Kind, New, Node, Opened, Volume};
 use crate::object::{Attempt, Entry, Object, Stat, Status, Stop, Waiting};
@@ -252,6 +253,14 @@ impl Node for Directory {
 
     fn volume(&self) -> &Arc<Volume> {
         &self.shared.volume
+    }
+
+    fn extended(&self) -> Option<&Extended> {
+        super::extended(&self.attributes, self.origin.as_ref())
+    }
+
+    fn touch_changed(&self) {
+        self.attributes.touch_changed();
     }
 
     fn lookup(&self, _here: &Arc<Dentry>, name: &[u8]) -> Attempt<Option<Arc<Dentry>>> {

@@ -15,6 +15,7 @@ use super::attributes::Attributes;
 use super::change;
 use super::lower::{LowerFile, Origin};
 use crate::credentials::Owner;
+use crate::extended::Extended;
 use crate::lock::{Holder, Locks};
 use crate::mount::Place;
 use crate::node::{Answer, Change, Kind, Node, Opened, Volume};
@@ -242,6 +243,14 @@ impl Node for File {
 
     fn volume(&self) -> &Arc<Volume> {
         &self.volume
+    }
+
+    fn extended(&self) -> Option<&Extended> {
+        super::extended(&self.attributes, self.origin.as_ref())
+    }
+
+    fn touch_changed(&self) {
+        self.attributes.touch_changed();
     }
 
     fn locks(&self) -> Option<&Locks> {

@@ -9,6 +9,7 @@ use abi::errno::Result;
 use super::attributes::Attributes;
 use super::change;
 use crate::credentials::Owner;
+use crate::extended::Extended;
 use crate::mount::{Flags, Place};
 use crate::node::{Answer, Change, Kind, Node, Opened, Volume};
 use crate::object::{Attempt, Object, Stat, Status};
@@ -65,6 +66,14 @@ impl Node for Special {
 
     fn volume(&self) -> &Arc<Volume> {
         &self.volume
+    }
+
+    fn extended(&self) -> Option<&Extended> {
+        super::extended(&self.attributes, None)
+    }
+
+    fn touch_changed(&self) {
+        self.attributes.touch_changed();
     }
 
     fn change(&self, change: Change) -> Answer<'_, ()> {

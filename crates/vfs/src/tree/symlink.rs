@@ -12,6 +12,7 @@ use super::attributes::Attributes;
 use super::change;
 use super::lower::Origin;
 use crate::credentials::{Credentials, Owner};
+use crate::extended::Extended;
 use crate::mount::Place;
 use crate::node::{Answer, Change, Followed, Kind, Node, Opened, Volume};
 use crate::object::{Attempt, Object, Stat, Status, Stop, Waiting};
@@ -79,6 +80,14 @@ impl Node for Symlink {
 
     fn volume(&self) -> &Arc<Volume> {
         &self.volume
+    }
+
+    fn extended(&self) -> Option<&Extended> {
+        super::extended(&self.attributes, self.origin.as_ref())
+    }
+
+    fn touch_changed(&self) {
+        self.attributes.touch_changed();
     }
 
     fn follow(&self, _who: &Credentials) -> Attempt<Followed> {

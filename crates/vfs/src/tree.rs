@@ -14,6 +14,7 @@ mod file;
 mod lower;
 mod special;
 mod symlink;
+mod turns;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -37,6 +38,7 @@ use directory::Directory;
 use lower::Source;
 use special::Special;
 use symlink::Symlink;
+use turns::Turns;
 
 /// Magic number of tmpfs.
 pub const TMPFS_MAGIC: u64 = 0x0102_1994;
@@ -56,6 +58,8 @@ pub(crate) struct Shared {
     known: Mutex<HashMap<(u64, u64), Weak<File>>>,
     /// The device of most lower files: their inode numbers are shown as they are.
     device: Mutex<Option<u64>>,
+    /// Changes of names that are carried to the layer below.
+    turns: Turns,
 }
 
 impl Tree {
@@ -172,6 +176,7 @@ impl Shared {
             volume: Volume::new(name, magic, first_inode),
             known: Mutex::new(HashMap::new()),
             device: Mutex::new(None),
+            turns: Turns::new(),
         })
     }
 

@@ -1,4 +1,3 @@
-// differs on host: two renames that meet on a host file system may show a stale kind
 /* Threads on one descriptor, one directory, one name: no byte lost, no name twice. */
 #include "observe.h"
 #include <pthread.h>

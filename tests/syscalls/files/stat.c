@@ -1,4 +1,3 @@
-// differs on host: a hole of a host file is counted by blocks that the host says
 // build: static
 /* The stat family: fields, links, AT_ flags, statx masks, special files. */
 #include "observe.h"

@@ -86,6 +86,11 @@ impl Attributes {
         self.blocks.store(stat.blocks, Ordering::Relaxed);
     }
 
+    /// The layer below told how many 512-byte units are in use.
+    pub(crate) fn set_blocks(&self, blocks: u64) {
+        self.blocks.store(blocks, Ordering::Relaxed);
+    }
+
     #[inline]
     pub(crate) fn owner(&self) -> Owner {
         Owner {

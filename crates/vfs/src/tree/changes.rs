@@ -136,7 +136,9 @@ impl Directory {
     /// Removes a name that only the layer below can tell to be removable.
     pub(super) async fn remove_later(&self, child: &Arc<Dentry>) -> Result<()> {
         let below = directory(&**child.node());
+        let _turn = self.shared.turns.take().await;
         if let Some(origin) = self.through() {
+            self.children.lock().check_here(&child.name(), child)?;
             hold(child).await?;
             origin.lower().remove(&origin.path_of(&child.name()), below.is_some()).await?;
         } else if let Some(below) = below {
@@ -194,6 +196,8 @@ impl Directory {
         existing: Existing,
     ) -> Result<()> {
         let target = directory(&**to.node()).ok_or(Errno::ENOTDIR)?;
+        let _turn = self.shared.turns.take().await;
+        self.children.lock().check_here(&child.name(), child)?;
         let victim = target.children.lock().here(name).cloned();
         match (self.through(), target.through()) {
             (Some(from), Some(onto)) => {

@@ -104,8 +104,23 @@ impl Directory {
         Ok(())
     }
 
-    /// Asks the layer below for a name.
+    /// Asks the layer below for a name; once more, if a change of names came between.
     async fn ask(&self, here: &Arc<Dentry>, name: &[u8]) -> Result<Option<Arc<Dentry>>> {
+        if self.through().is_none() {
+            return self.ask_now(here, name).await;
+        }
+        let turns = &self.shared.turns;
+        let before = turns.quiet();
+        let found = self.ask_now(here, name).await;
+        if before.is_some() && turns.quiet() == before {
+            return found;
+        }
+        let _turn = turns.take().await;
+        self.ask_now(here, name).await
+    }
+
+    /// Asks the layer below for a name, in a turn or where no turns are taken.
+    async fn ask_now(&self, here: &Arc<Dentry>, name: &[u8]) -> Result<Option<Arc<Dentry>>> {
         let Some(origin) = &self.origin else {
             return Ok(self.children.lock().here(name).cloned());
         };
@@ -292,8 +307,9 @@ impl Node for Directory {
     ) -> Answer<'a, Arc<Dentry>> {
         match self.through() {
             Some(origin) => Answer::Later(Box::pin(async move {
+                let _turn = self.shared.turns.take().await;
                 self.create_below(origin, name, &new).await?;
-                self.ask(here, name).await?.ok_or_else(|| Errno::ENOENT.into())
+                self.ask_now(here, name).await?.ok_or_else(|| Errno::ENOENT.into())
             })),
             None => Answer::Now(self.make(here, name, &new)),
         }
@@ -316,6 +332,7 @@ impl Node for Directory {
     ) -> Answer<'a, ()> {
         match self.through() {
             Some(origin) => Answer::Later(Box::pin(async move {
+                let _turn = self.shared.turns.take().await;
                 self.link_below(origin, name, target).await?;
                 self.add_name(here, name, target)
             })),

@@ -127,7 +127,15 @@ impl File {
         if let (Some(len), Some(lower)) = (cut, &self.lower) {
             lower.truncate(len).await?;
         }
-        self.pages.flush(false).await
+        self.pages.flush(false).await?;
+        // What a new length leaves of holes and blocks only the layer below can tell.
+        if let Some(origin) = self.origin.as_ref().filter(|_| cut.is_some())
+            && let Ok(stat) = origin.lower().stat(&origin.path()).await
+            && origin.identity == (stat.device, stat.inode)
+        {
+            self.attributes.set_blocks(stat.blocks);
+        }
+        Ok(())
     }
 
     async fn flush(&self) -> Result<()> {

@@ -57,6 +57,8 @@ pub enum Code {
     /// Sets owner and group of `path` below `handle`, a last symbolic link not followed: `offset` holds
     /// the user in the low half, the group in the high half; `u32::MAX`: leave.
     SetOwner = 22,
+    /// Makes named pipe `path`, with `mode`.
+    MakeFifo = 23,
 }
 
 /// `offset` of an operation on a stream.

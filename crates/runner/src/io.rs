@@ -82,6 +82,7 @@ impl Request {
         const LIST_CODE: u32 = Code::List as u32;
         const READ_LINK: u32 = Code::ReadLink as u32;
         const MAKE_DIRECTORY: u32 = Code::MakeDirectory as u32;
+        const MAKE_FIFO: u32 = Code::MakeFifo as u32;
         const REMOVE: u32 = Code::Remove as u32;
         const RENAME: u32 = Code::Rename as u32;
         const SYMBOLIC_LINK: u32 = Code::SymbolicLink as u32;
@@ -105,6 +106,10 @@ impl Request {
             READ_LINK => self.read_link(),
             MAKE_DIRECTORY => self.with_path(|path| {
                 [libc::SYS_mkdirat as u64, fd, path, self.operation.mode.into(), 0]
+            }),
+            MAKE_FIFO => self.with_path(|path| {
+                let mode = libc::S_IFIFO | self.operation.mode & 0o7777;
+                [libc::SYS_mknodat as u64, fd, path, mode.into(), 0]
             }),
             REMOVE => self.with_path(|path| {
                 let flags = if self.operation.flags & 1 != 0 { libc::AT_REMOVEDIR } else { 0 };

@@ -138,6 +138,10 @@ impl Lower for Host {
         Box::pin(self.change(Code::MakeDirectory, path, 0, permissions))
     }
 
+    fn make_fifo<'a>(&'a self, path: &'a [u8], permissions: u32) -> Waiting<'a, Result<()>> {
+        Box::pin(self.change(Code::MakeFifo, path, 0, permissions))
+    }
+
     fn make_link<'a>(&'a self, path: &'a [u8], target: &'a [u8]) -> Waiting<'a, Result<()>> {
         Box::pin(self.change_with(Code::SymbolicLink, path, target, 0))
     }

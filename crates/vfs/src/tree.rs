@@ -14,9 +14,9 @@ mod file;
 mod lower;
 mod special;
 mod symlink;
-mod turns;
 #[cfg(test)]
 pub(crate) mod tests;
+mod turns;
 
 use alloc::sync::{Arc, Weak};
 
@@ -187,7 +187,7 @@ impl Shared {
             Kind::Directory => Arc::new(Directory::new(Arc::clone(self), attributes, parent)),
             Kind::File => Arc::new(File::new(volume, attributes)),
             Kind::Link => Arc::new(Symlink::new(volume, attributes, new.target)),
-            kind => Arc::new(Special::new(volume, attributes, kind)),
+            kind => Arc::new(Special::new(volume, attributes, kind, None)),
         }
     }
 
@@ -210,7 +210,7 @@ impl Shared {
             Kind::File if stat.links > 1 => self.adopt_shared(origin, attributes, stat),
             Kind::File => Arc::new(File::lower(volume, attributes, origin, stat.size)),
             Kind::Link => Arc::new(Symlink::lower(volume, attributes, origin, stat.size)),
-            kind => Arc::new(Special::new(volume, attributes, kind)),
+            kind => Arc::new(Special::new(volume, attributes, kind, Some(origin))),
         })
     }
 
@@ -273,8 +273,10 @@ fn origin_of(node: &dyn Node) -> Option<&Arc<Origin>> {
         file.origin.as_ref()
     } else if let Some(directory) = any.downcast_ref::<Directory>() {
         directory.origin.as_ref()
+    } else if let Some(link) = any.downcast_ref::<Symlink>() {
+        link.origin.as_ref()
     } else {
-        any.downcast_ref::<Symlink>().and_then(|link| link.origin.as_ref())
+        any.downcast_ref::<Special>().and_then(|special| special.origin.as_ref())
     }
 }
 

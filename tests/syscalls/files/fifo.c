@@ -1,4 +1,3 @@
-// differs on host: no FIFO is made among the host's files
 /* Named pipes: made, listed, opened from either end, blocking and not. */
 #include "observe.h"
 #include <dirent.h>
@@ -50,6 +49,10 @@ int main(void)
     value("read", read(both, buffer, 10));
     value("O_TRUNC", open("fifo", O_RDONLY | O_TRUNC | O_NONBLOCK) >= 0);
     value("lseek", lseek(both, 0, SEEK_SET));
+    value("chmod", chmod("other", 0640));
+    value("rename", rename("other", "moved"));
+    stat("moved", &st);
+    say("mode %o", st.st_mode);
     value("unlink", unlink("fifo"));
     return 0;
 }

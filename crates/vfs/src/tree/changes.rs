@@ -91,6 +91,7 @@ impl Directory {
             Kind::File => lower.create(&path, new.permissions).await?,
             Kind::Directory => lower.make_directory(&path, new.permissions).await?,
             Kind::Link => lower.make_link(&path, new.target).await?,
+            Kind::Pipe => lower.make_fifo(&path, new.permissions).await?,
             _ => return Err(Errno::EPERM.because("special files can't be made on the host")),
         }
         if new.kind == Kind::Directory {

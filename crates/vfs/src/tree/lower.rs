@@ -52,6 +52,12 @@ pub trait Lower: Send + Sync {
         refused()
     }
 
+    /// Makes a named pipe. What is written into it stays inside.
+    fn make_fifo<'a>(&'a self, path: &'a [u8], permissions: u32) -> Waiting<'a, Result<()>> {
+        let _ = (path, permissions);
+        refused()
+    }
+
     /// Makes a symbolic link.
     fn make_link<'a>(&'a self, path: &'a [u8], target: &'a [u8]) -> Waiting<'a, Result<()>> {
         let _ = (path, target);

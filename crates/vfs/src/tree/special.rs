@@ -8,6 +8,7 @@ use abi::errno::Result;
 
 use super::attributes::Attributes;
 use super::change;
+use super::lower::Origin;
 use crate::credentials::Owner;
 use crate::extended::Extended;
 use crate::mount::{Flags, Place};
@@ -19,15 +20,21 @@ use crate::pipe::Pipe;
 pub(crate) struct Special {
     pub(super) volume: Arc<Volume>,
     pub(super) attributes: Attributes,
+    pub(super) origin: Option<Arc<Origin>>,
     pub(super) kind: Kind,
     /// What flows through a named pipe.
     fifo: Option<Arc<Pipe>>,
 }
 
 impl Special {
-    pub(super) fn new(volume: Arc<Volume>, attributes: Attributes, kind: Kind) -> Self {
+    pub(super) fn new(
+        volume: Arc<Volume>,
+        attributes: Attributes,
+        kind: Kind,
+        origin: Option<Arc<Origin>>,
+    ) -> Self {
         let fifo = (kind == Kind::Pipe).then(|| Pipe::fifo(crate::anonymous::Owner::default()));
-        Self { volume, attributes, kind, fifo }
+        Self { volume, attributes, origin, kind, fifo }
     }
 
     /// An end of a named pipe; the other side is waited for by who opens it.
@@ -69,7 +76,7 @@ impl Node for Special {
     }
 
     fn extended(&self) -> Option<&Extended> {
-        super::extended(&self.attributes, None)
+        super::extended(&self.attributes, self.origin.as_ref())
     }
 
     fn touch_changed(&self) {
@@ -77,7 +84,7 @@ impl Node for Special {
     }
 
     fn change(&self, change: Change) -> Answer<'_, ()> {
-        change::change(&self.attributes, None, change)
+        change::change(&self.attributes, self.origin.as_ref(), change)
     }
 
     fn open(self: Arc<Self>, place: &Place, status: Status) -> Attempt<Opened> {

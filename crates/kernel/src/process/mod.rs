@@ -13,6 +13,7 @@ pub mod limits;
 pub mod load;
 pub mod procfs;
 pub mod registry;
+pub mod rseq;
 pub mod run;
 pub mod thread;
 pub mod usage;

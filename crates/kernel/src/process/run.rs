@@ -17,7 +17,7 @@ use crate::arguments::Arguments;
 use crate::context::{Context, Interrupted, Killable};
 use crate::memory::refusal::Outcome;
 use crate::memory::{Access, PAGE};
-use crate::process::{Thread, exit, procfs, vsyscall};
+use crate::process::{Thread, exit, procfs, rseq, vsyscall};
 use crate::signal::deliver::{self, InterruptedCall};
 use crate::signal::fault;
 use crate::syscalls::table;
@@ -56,6 +56,7 @@ impl<F: Future<Output = ()>> Future for Accounted<F> {
         let started = vcpu::slice_end().unwrap_or_else(clock::now);
         self.thread.slice_started.store(started, Ordering::Relaxed);
         procfs::enter(self.thread.tid);
+        rseq::turn_begins(&self.thread);
         let result = self.life.as_mut().poll(cx);
         let ended = clock::now();
         vcpu::set_slice_end(Some(ended));
@@ -74,9 +75,12 @@ async fn live(kernel: &'static Kernel, thread: Arc<Thread>, registers: &'static 
     let mut interrupted = None;
     loop {
         // A mask that was set for one call only may outlast the signal that ended the call.
-        if thread.must_attend() || interrupted.is_some() || thread.signals.has_saved() {
+        if thread.must_attend() || interrupted.is_some() || thread.signals.has_errand() {
             if exit::is_due(&cx) {
                 break;
+            }
+            if thread.signals.takes_sequence() {
+                rseq::before_user(&mut cx);
             }
             // A signal must never show a place in a trampoline; the call that is under way there
             // comes in a moment and meets the signal on its way out.
@@ -121,9 +125,12 @@ async fn live(kernel: &'static Kernel, thread: Arc<Thread>, registers: &'static 
             Exit::Fault(raised) if vsyscall::is_there(cx.registers.registers.rip) => {
                 old_call(&mut cx, &raised);
             }
-            Exit::Fault(raised) => faulted(&mut cx, raised).await,
+            Exit::Fault(raised) => {
+                rseq::left(&thread);
+                faulted(&mut cx, raised).await;
+            }
             Exit::Door => door(&mut cx),
-            Exit::Interrupted => {}
+            Exit::Interrupted => rseq::left(&thread),
         }
         if vcpu::take_attention() {
             start::poll_events();

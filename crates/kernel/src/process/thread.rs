@@ -9,6 +9,7 @@ use platform::sync::{Mutex, Once};
 use crate::process::Process;
 use crate::process::attributes::Attributes;
 use crate::process::futex::Waiter;
+use crate::process::rseq::Rseq;
 use crate::signal::ThreadSignals;
 
 /// A thread: what its task and others need to know of it.
@@ -21,6 +22,8 @@ pub struct Thread {
     pub signals: ThreadSignals,
     /// Word that is cleared and woken when the thread ends; 0 none.
     pub clear_child_tid: AtomicU64,
+    /// Its restartable sequences.
+    pub rseq: Rseq,
     /// Head of the robust futex list; 0 none.
     pub robust_list: AtomicU64,
     /// Where it stands while it waits on a word.
@@ -51,6 +54,7 @@ impl Thread {
             process,
             signals,
             clear_child_tid: AtomicU64::new(0),
+            rseq: Rseq::new(),
             robust_list: AtomicU64::new(0),
             futex: Waiter::new(),
             attributes: Attributes::new(),

@@ -14,7 +14,7 @@ use platform::context::UserContext;
 use crate::context::Context;
 use crate::memory::interception::decide::RESTORER;
 use crate::process::exit::Status;
-use crate::process::vdso;
+use crate::process::{rseq, vdso};
 use crate::signal::action::{Action, DEFAULT, Flags};
 use crate::signal::alternate::{AUTODISARM, AlternateStack};
 use crate::signal::frame::{self, Place, State};
@@ -162,7 +162,7 @@ fn effect(cx: &Context<'_>, info: &Info) -> Effect {
 
 /// Lays the handler's frame; where there is no room for it, the program gets SIGSEGV.
 fn run_handler(cx: &mut Context<'_>, info: &Info, action: &Action) {
-    if lay_frame(cx, info, action).is_err() {
+    if rseq::refresh(cx).is_err() || lay_frame(cx, info, action).is_err() {
         if info.signal == Signal::SEGV {
             send::force_fatal(cx.thread, Info::kernel(Signal::SEGV));
         } else {

@@ -4,7 +4,7 @@
 //! anybody, under their lock. Beside each queue stands a word with what is pending in it, so that
 //! asking costs two loads. Lock order: process before thread.
 
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use platform::sync::{Guard, Mutex};
 
@@ -15,6 +15,10 @@ use crate::signal::number::{Default, Signal, SignalSet};
 use crate::signal::queue::{Pushed, Queue};
 use crate::signal::timers::Timers;
 
+/// Bits of `errands`: a mask that was set for one call only, and a restartable sequence.
+const SAVED_MASK: u8 = 1;
+const SEQUENCE: u8 = 2;
+
 /// Signal state of a thread.
 pub struct ThreadSignals {
     blocked: AtomicU64,
@@ -22,7 +26,8 @@ pub struct ThreadSignals {
     awaited: AtomicU64,
     pending: AtomicU64,
     queue: Mutex<Queue>,
-    has_saved: AtomicBool,
+    /// What the thread has to see to before user code goes on: [`SAVED_MASK`], [`SEQUENCE`]. Only it writes them.
+    errands: AtomicU8,
     own: Mutex<Own>,
 }
 
@@ -86,7 +91,7 @@ impl ThreadSignals {
             awaited: AtomicU64::new(0),
             pending: AtomicU64::new(0),
             queue: Mutex::new(Queue::new()),
-            has_saved: AtomicBool::new(false),
+            errands: AtomicU8::new(0),
             own: Mutex::new(Own {
                 saved: None,
                 stack: AlternateStack::NONE,
@@ -168,7 +173,7 @@ impl ThreadSignals {
     pub fn set_temporary_mask(&self, mask: SignalSet) {
         let old = self.set_blocked(mask);
         self.own.lock().saved = Some(old);
-        self.has_saved.store(true, Ordering::Relaxed);
+        self.set_errand(SAVED_MASK, true);
     }
 
     /// Goes back to the mask that [`Self::set_temporary_mask`] replaced, if any.
@@ -178,17 +183,43 @@ impl ThreadSignals {
         }
     }
 
+    /// Whether there is something besides signals to be seen to before user code goes on.
+    #[inline]
+    pub(crate) fn has_errand(&self) -> bool {
+        self.errands.load(Ordering::Relaxed) != 0
+    }
+
     /// Whether a temporary mask is set.
     #[inline]
     pub(crate) fn has_saved(&self) -> bool {
-        self.has_saved.load(Ordering::Relaxed)
+        self.errands.load(Ordering::Relaxed) & SAVED_MASK != 0
+    }
+
+    /// The thread's restartable sequence has to be looked at; only for the thread itself.
+    pub(crate) fn ask_for_sequence(&self) {
+        self.set_errand(SEQUENCE, true);
+    }
+
+    /// Whether it has to, which this forgets.
+    pub(crate) fn takes_sequence(&self) -> bool {
+        let asked = self.errands.load(Ordering::Relaxed) & SEQUENCE != 0;
+        if asked {
+            self.set_errand(SEQUENCE, false);
+        }
+        asked
+    }
+
+    fn set_errand(&self, errand: u8, wanted: bool) {
+        // Nobody else writes it, so it needs no locked instruction.
+        let others = self.errands.load(Ordering::Relaxed) & !errand;
+        self.errands.store(others | if wanted { errand } else { 0 }, Ordering::Relaxed);
     }
 
     pub(crate) fn take_saved(&self) -> Option<SignalSet> {
         if !self.has_saved() {
             return None;
         }
-        self.has_saved.store(false, Ordering::Relaxed);
+        self.set_errand(SAVED_MASK, false);
         self.own.lock().saved.take()
     }
 

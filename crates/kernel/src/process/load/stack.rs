@@ -19,6 +19,7 @@ use vfs::credentials::Credentials;
 
 use crate::context::write_bytes;
 use crate::memory::{Limit, Prot, Space};
+use crate::process::rseq;
 use crate::signal::frame;
 
 /// The longest string with its NUL, bytes: Linux's `MAX_ARG_STRLEN`.
@@ -58,6 +59,8 @@ mod at {
     pub(super) const SECURE: u64 = 23;
     pub(super) const RANDOM: u64 = 25;
     pub(super) const HWCAP2: u64 = 26;
+    pub(super) const RSEQ_FEATURE_SIZE: u64 = 27;
+    pub(super) const RSEQ_ALIGN: u64 = 28;
     pub(super) const EXECFN: u64 = 31;
     pub(super) const SYSINFO_EHDR: u64 = 33;
     pub(super) const MINSIGSTKSZ: u64 = 51;
@@ -175,6 +178,8 @@ fn auxiliary(
         (at::RANDOM, random),
         // Bit 1 would say that programs may use WRGSBASE, but GS is how the LibOS finds itself.
         (at::HWCAP2, 0),
+        (at::RSEQ_FEATURE_SIZE, u64::from(rseq::USED)),
+        (at::RSEQ_ALIGN, u64::from(rseq::ALIGN)),
         (at::EXECFN, name),
         (at::PLATFORM, platform),
         (at::NULL, 0),

@@ -215,6 +215,7 @@ async fn replace(cx: &mut Context<'_>, prepared: Prepared) -> Result<Loaded> {
     }
     cx.process.signals.reset_for_exec();
     cx.thread.signals.reset_for_exec();
+    cx.thread.rseq.set(0, 0, 0);
     let secure = loaded.secure;
     cx.thread.attributes.change(|values| {
         values.keep_capabilities = false;

@@ -8,6 +8,7 @@ pub(crate) mod futex;
 mod identity;
 mod policy;
 mod prctl;
+mod rseq;
 mod scheduling;
 mod system;
 
@@ -97,7 +98,7 @@ fn system_or_else(cx: &mut Context<'_>, number: usize, args: &Arguments) -> Opti
         nr::GETRANDOM => return system::getrandom_at_once(cx, args),
         nr::GETCPU => system::getcpu(cx, args),
         nr::MEMBARRIER => system::membarrier(cx, args),
-        nr::RSEQ => Err(Errno::ENOSYS.because("restartable sequences are not supported yet")),
+        nr::RSEQ => rseq::rseq(cx, args),
         nr::WAIT4 => children::wait4(args),
         nr::WAITID => children::waitid(args),
         nr::UNSHARE => children::unshare(cx, args),

@@ -250,26 +250,34 @@ const BARRIER_PRIVATE_EXPEDITED: i32 = 1 << 3;
 const BARRIER_REGISTER_PRIVATE_EXPEDITED: i32 = 1 << 4;
 const BARRIER_PRIVATE_EXPEDITED_SYNC_CORE: i32 = 1 << 5;
 const BARRIER_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE: i32 = 1 << 6;
-const BARRIERS: i32 = (1 << 7) - 1;
+const BARRIER_PRIVATE_EXPEDITED_RSEQ: i32 = 1 << 7;
+const BARRIER_REGISTER_PRIVATE_EXPEDITED_RSEQ: i32 = 1 << 8;
+const BARRIERS: i32 = (1 << 9) - 1;
+/// Of the barrier for restartable sequences: one vCPU only, which is no less than all of them.
+const BARRIER_FLAG_CPU: u32 = 1;
 
 /// membarrier(2): command, flags. Each vCPU that runs user code is made to leave it once, which
-/// orders its accesses, and its instruction fetches too.
+/// orders its accesses, and its instruction fetches too, and aborts a restartable sequence.
 pub(super) fn membarrier(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
-    if args.uint(1) != 0 {
-        return Err(Errno::EINVAL.because("the flag belongs to a command that is not supported"));
+    let command = args.int(0);
+    let known = if command == BARRIER_PRIVATE_EXPEDITED_RSEQ { BARRIER_FLAG_CPU } else { 0 };
+    if args.uint(1) & !known != 0 {
+        return Err(Errno::EINVAL.because("the command has no such flag"));
     }
     let registered = &cx.process.usage.barriers;
-    let command = args.int(0);
     match command {
         BARRIER_QUERY => return Ok(u64::from(BARRIERS.unsigned_abs())),
         BARRIER_GLOBAL | BARRIER_GLOBAL_EXPEDITED => {}
         BARRIER_REGISTER_GLOBAL_EXPEDITED
         | BARRIER_REGISTER_PRIVATE_EXPEDITED
-        | BARRIER_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE => {
+        | BARRIER_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE
+        | BARRIER_REGISTER_PRIVATE_EXPEDITED_RSEQ => {
             registered.fetch_or(command.unsigned_abs(), Ordering::Relaxed);
             return Ok(0);
         }
-        BARRIER_PRIVATE_EXPEDITED | BARRIER_PRIVATE_EXPEDITED_SYNC_CORE => {
+        BARRIER_PRIVATE_EXPEDITED
+        | BARRIER_PRIVATE_EXPEDITED_SYNC_CORE
+        | BARRIER_PRIVATE_EXPEDITED_RSEQ => {
             // The registration's command is the next bit.
             if registered.load(Ordering::Relaxed) & command.unsigned_abs() << 1 == 0 {
                 return Err(Errno::EPERM.because("the process has not registered for it"));

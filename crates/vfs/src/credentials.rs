@@ -29,6 +29,8 @@ bitflags::bitflags! {
         const SETUID = 1 << 7;
         /// Bind to ports below 1024.
         const NET_BIND_SERVICE = 1 << 10;
+        /// Lock memory beyond the limit.
+        const IPC_LOCK = 1 << 14;
         /// Change the root directory.
         const SYS_CHROOT = 1 << 18;
         /// Administer the system.

@@ -2,7 +2,6 @@
 /* rseq: registration, fields, sequences that are aborted by signals, by barriers and by others' turns. */
 #include "observe.h"
 #include <elf.h>
-#include <linux/membarrier.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -11,6 +10,9 @@
 #include <sys/rseq.h>
 #endif
 
+/* musl has no linux/membarrier.h. */
+#define BARRIER 128
+#define REGISTER_BARRIER 256
 #define SIGNATURE 0x53053053
 #define THREADS 4
 #define ROUNDS 20000
@@ -104,7 +106,7 @@ static void *barrier(void *thread)
     unregister_library();
     while (!spins)
         sched_yield();
-    syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ, 0, 0);
+    syscall(SYS_membarrier, BARRIER, 0, 0);
     return NULL;
 }
 
@@ -183,10 +185,10 @@ int main(void)
     say("outside of it the word is cleared: %d", cleared);
 
     say("-- barriers");
-    value("before registering", syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ, 0, 0));
-    value("register", syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ, 0, 0));
-    value("one CPU", syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ, 1, 0));
-    value("unknown flag", syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ, 2, 0));
+    value("before registering", syscall(SYS_membarrier, BARRIER, 0, 0));
+    value("register", syscall(SYS_membarrier, REGISTER_BARRIER, 0, 0));
+    value("one CPU", syscall(SYS_membarrier, BARRIER, 1, 0));
+    value("unknown flag", syscall(SYS_membarrier, BARRIER, 2, 0));
     pthread_create(&t[0], NULL, barrier, NULL);
     spin(&area);
     pthread_join(t[0], NULL);

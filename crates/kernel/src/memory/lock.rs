@@ -9,7 +9,7 @@ use abi::errno::Result;
 use super::area::{Area, Flags, Kind};
 use super::populate::{Access, Refusal};
 use super::space::{Space, State};
-use super::{PAGE, is_aligned, page_down, page_up};
+use super::{PAGE, bytes, is_aligned, page_down, page_up};
 
 /// When pages are locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,15 +47,24 @@ impl Space {
         self.set_locked(&rounded(address, len)?, false)
     }
 
+    /// Whether mlockall(2) knows such flags.
+    ///
+    /// # Errors
+    /// EINVAL.
+    pub fn check_lock_all(flags: u64) -> Result<()> {
+        if flags == 0 || flags & !7 != 0 || flags == 4 {
+            return Err(Errno::EINVAL.because("mlockall flags"));
+        }
+        Ok(())
+    }
+
     /// Locks what is mapped and what will be, as mlockall(2)'s flags say: 1 now, 2 in future, 4 each
     /// page when it is first used.
     ///
     /// # Errors
     /// EINVAL for other flags or none.
     pub async fn lock_all(&self, flags: u64) -> Result<()> {
-        if flags == 0 || flags & !7 != 0 || flags == 4 {
-            return Err(Errno::EINVAL.because("mlockall flags"));
-        }
+        Self::check_lock_all(flags)?;
         let when = if flags & 4 != 0 { When::OnUse } else { When::Now };
         let all = self.region();
         {
@@ -80,6 +89,16 @@ impl Space {
         let mut state = self.state.lock();
         state.lock_future = None;
         state.areas.edit(&self.region(), |_, area| area.flags -= Flags::LOCKED);
+    }
+
+    /// Bytes that would be locked if `len` bytes at `address` were as well.
+    pub fn locked_with(&self, address: u64, len: u64) -> u64 {
+        let locked = self.statistics().locked;
+        let Ok(range) = rounded(address, len) else { return locked };
+        let pieces = self.state.lock().pieces(&range);
+        let is_locked = |area: &Area| area.flags.contains(Flags::LOCKED);
+        let already: u64 = pieces.iter().filter(|(_, a)| is_locked(a)).map(|(r, _)| bytes(r)).sum();
+        (locked - already.min(locked)).saturating_add(bytes(&range))
     }
 
     /// Whether new mappings are to be brought in at once, because of mlockall(2).

@@ -26,6 +26,7 @@ pub mod map;
 pub mod mapper;
 pub mod maps;
 mod original;
+mod nonlinear;
 mod place;
 pub mod populate;
 pub mod protect;

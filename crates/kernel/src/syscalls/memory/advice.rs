@@ -1,14 +1,25 @@
-//! madvise(2), mincore(2), msync(2), mlock(2) and its family.
+//! madvise(2), mincore(2), msync(2), mlock(2) and its family, `remap_file_pages(2)`.
+
+use alloc::sync::Arc;
 
 use abi::Errno;
 use abi::errno::Result;
+use vfs::credentials::Capabilities;
 
 use crate::arguments::Arguments;
 use crate::context::Context;
 use crate::memory::lock::When;
+use crate::memory::{Access, Space};
+use crate::process::limits::{INFINITY, Resource};
 
 /// MLOCK_ONFAULT of mlock2(2).
 const ON_FAULT: u64 = 1;
+/// `MCL_CURRENT` of mlockall(2).
+const CURRENT: u64 = 1;
+/// `MAP_NONBLOCK`.
+const NON_BLOCK: u64 = 0x1_0000;
+/// `PIDFD_SELF_THREAD` and `PIDFD_SELF_THREAD_GROUP`.
+const SELF: [i32; 2] = [-10_000, -10_001];
 /// Pages that mincore(2) tells of at once: one page of answers.
 const MINCORE_STEP: u64 = 4096 * abi::layout::PAGE;
 
@@ -52,8 +63,33 @@ pub(crate) async fn msync(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     cx.memory().sync(args.address(0), args.raw(1), flags).await.map(|()| 0)
 }
 
+/// Bytes that the caller may lock.
+///
+/// # Errors
+/// EPERM when none.
+pub(super) fn lock_limit(cx: &Context<'_>) -> Result<u64> {
+    let limit = cx.process.limits.soft(Resource::Locked);
+    let who = Arc::clone(&cx.process.credentials.lock());
+    if who.has(Capabilities::IPC_LOCK) {
+        return Ok(INFINITY);
+    }
+    if limit == 0 {
+        return Err(Errno::EPERM.because("RLIMIT_MEMLOCK is 0"));
+    }
+    Ok(limit)
+}
+
+fn check_lock(cx: &Context<'_>, args: &Arguments) -> Result<()> {
+    let limit = lock_limit(cx)?;
+    if limit != INFINITY && cx.memory().locked_with(args.address(0), args.raw(1)) > limit {
+        return Err(Errno::ENOMEM.because("RLIMIT_MEMLOCK"));
+    }
+    Ok(())
+}
+
 /// mlock(2).
 pub(crate) async fn mlock(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
+    check_lock(cx, args)?;
     cx.memory().lock(args.address(0), args.raw(1), When::Now).await.map(|()| 0)
 }
 
@@ -63,6 +99,7 @@ pub(crate) async fn mlock2(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     if flags & !ON_FAULT != 0 {
         return Err(Errno::EINVAL.because("mlock2 flags"));
     }
+    check_lock(cx, args)?;
     let when = if flags == ON_FAULT { When::OnUse } else { When::Now };
     cx.memory().lock(args.address(0), args.raw(1), when).await.map(|()| 0)
 }
@@ -74,7 +111,48 @@ pub(crate) fn munlock(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
 
 /// mlockall(2).
 pub(crate) async fn mlockall(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
-    cx.memory().lock_all(u64::from(args.uint(0))).await.map(|()| 0)
+    let flags = u64::from(args.uint(0));
+    Space::check_lock_all(flags)?;
+    let limit = lock_limit(cx)?;
+    if flags & CURRENT != 0 && cx.memory().statistics().mapped > limit {
+        return Err(Errno::ENOMEM.because("RLIMIT_MEMLOCK"));
+    }
+    cx.memory().lock_all(flags).await.map(|()| 0)
+}
+
+/// `process_madvise(2)`: process, `iovec`s, how many, advice, flags. Only the caller itself can be named.
+pub(crate) async fn process_madvise(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
+    if args.uint(4) != 0 {
+        return Err(Errno::EINVAL.because("process_madvise has no flags"));
+    }
+    let ranges = cx.read_iovecs(args.address(1), args.size(2))?;
+    if !SELF.contains(&args.fd(0)) {
+        cx.process.files.get(args.fd(0))?;
+        return Err(Errno::EBADF.because("the descriptor is no process's"));
+    }
+    let mut done = 0;
+    for range in ranges {
+        let len = range.len as u64;
+        match cx.memory().advise(range.start, len, u64::from(args.uint(3))).await {
+            Ok(()) => done += len,
+            Err(error) if done == 0 => return Err(error),
+            Err(_) => break,
+        }
+    }
+    Ok(done)
+}
+
+/// `remap_file_pages(2)`: address, bytes, access, page of the file, flags.
+pub(crate) async fn remap_file_pages(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
+    if args.raw(2) != 0 {
+        return Err(Errno::EINVAL.because("the access stays as it is: it must be given as 0"));
+    }
+    let range = cx.memory().remap_file(args.address(0), args.raw(1), args.raw(3))?;
+    if args.raw(4) & NON_BLOCK == 0 {
+        // As with MAP_POPULATE, what can't be brought in now is no error.
+        let _ = cx.memory().bring(range, Access::Read).await;
+    }
+    Ok(0)
 }
 
 /// munlockall(2).

@@ -29,6 +29,7 @@ pub(crate) fn mmap_at_once(cx: &Context<'_>, args: &Arguments) -> Option<Result<
 /// mmap(2) with MAP_POPULATE or MAP_LOCKED, or after mlockall(MCL_FUTURE).
 pub(crate) async fn mmap(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     let request = request(cx, args)?;
+    check_lock(cx, &request)?;
     let address = cx.memory().map(&request)?;
     let private_write = request.prot.contains(Prot::WRITE) && request.kind == Type::Private;
     let access = if private_write { Access::Write } else { Access::Read };
@@ -39,6 +40,24 @@ pub(crate) async fn mmap(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
         let _ = cx.memory().bring(address..end, access).await;
     }
     Ok(address)
+}
+
+/// Whether memory that is locked from the start may be had (`RLIMIT_MEMLOCK`).
+fn check_lock(cx: &Context<'_>, request: &Request) -> Result<()> {
+    let asked = request.flags.contains(MapFlags::LOCKED);
+    if !asked && !cx.memory().locks_new_mappings_now() {
+        return Ok(());
+    }
+    let limit = match super::advice::lock_limit(cx) {
+        Err(error) if asked => return Err(error),
+        limit => limit.unwrap_or(0),
+    };
+    let locked = cx.memory().statistics().locked;
+    let len = page_up(request.len).unwrap_or(u64::MAX);
+    if locked.saturating_add(len) > limit {
+        return Err(Errno::EAGAIN.because("RLIMIT_MEMLOCK"));
+    }
+    Ok(())
 }
 
 fn must_populate(flags: MapFlags) -> bool {

@@ -47,6 +47,8 @@ pub(crate) async fn waiting(
         nr::MADVISE => advice::madvise(cx, args).await,
         nr::MSYNC => advice::msync(cx, args).await,
         nr::MLOCK => advice::mlock(cx, args).await,
+        nr::PROCESS_MADVISE => advice::process_madvise(cx, args).await,
+        nr::REMAP_FILE_PAGES => advice::remap_file_pages(cx, args).await,
         nr::MLOCK2 => advice::mlock2(cx, args).await,
         nr::MLOCKALL => advice::mlockall(cx, args).await,
         _ => return None,

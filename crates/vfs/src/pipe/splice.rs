@@ -12,6 +12,7 @@ use core::sync::atomic::Ordering;
 use abi::Errno;
 use executor::wait_queue::WaitQueue;
 use platform::arena::{Extent, PAGE};
+use platform::budget::Charge;
 use platform::sync::{Guard, Mutex};
 use platform::user::{Sink, Source};
 
@@ -48,7 +49,7 @@ impl Load {
         len: usize,
         fill: impl FnOnce(&mut dyn Sink) -> Attempt<usize>,
     ) -> Attempt<usize> {
-        let frames = Extent::allocate(1)
+        let frames = Extent::allocate(1, Charge::Ordinary)
             .ok_or(Errno::ENOMEM.because("the memory limit leaves no page for the pipe"))?;
         let mut page = Page { frames: &frames, at: 0, room: len.min(PAGE) };
         let filled = fill(&mut page);
@@ -383,7 +384,7 @@ impl Slot {
     /// Its first `len` bytes once more; `None`: no memory.
     fn twin(&self, len: usize) -> Option<Self> {
         let len = len.min(self.len);
-        let frames = Extent::allocate(1)?;
+        let frames = Extent::allocate(1, Charge::Ordinary)?;
         copy(&self.frames, self.start, &frames, 0, len);
         Some(Self { frames, start: 0, len, packet: self.packet, fixed: true })
     }

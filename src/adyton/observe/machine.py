@@ -99,7 +99,7 @@ def _cpu_flags() -> set[str]:
 def _kernel() -> list[Feature]:
     dispatch = _in_child(lambda: _dispatch(_EXCLUSIVE_ON))
     inclusive = _in_child(lambda: _dispatch(_INCLUSIVE_ON))
-    filters = _errno_of(_filters)
+    filters = _filters()
     ring = _errno_of(_ring)
     secret = _errno_of(_secret)
     return [
@@ -248,9 +248,11 @@ def _dispatch(mode: int) -> int:
 
 
 def _filters() -> int:
+    """Ask for an action that filters need; return the errno."""
     trap = ctypes.c_uint32(_SECCOMP_RET_TRAP)
     available = ctypes.c_long(_SECCOMP_GET_ACTION_AVAIL)
-    return _syscall(_SYS_SECCOMP, available, ctypes.c_long(0), ctypes.byref(trap))
+    done = _syscall(_SYS_SECCOMP, available, ctypes.c_long(0), ctypes.byref(trap))
+    return ctypes.get_errno() if done else 0
 
 
 def _ring() -> int:

@@ -79,7 +79,8 @@ RUN = (
     Option(
         "without",
         LIST,
-        "Do without: rings, poller, inclusive-dispatch, patching, avx512, seccomp; dispatch (a test).",
+        "Do without: rings, poller, inclusive-dispatch, patching, avx512, seccomp; "
+        "dispatch (a test).",
         metavar="FEATURE",
     ),
     Option("quick", SWITCH, "The host's files, also where adyton.toml lies."),

@@ -25,7 +25,7 @@ use crate::process::interception::Interception;
 use crate::process::limits::{Limit, Limits, Resource};
 use crate::process::registry::Registry;
 use crate::process::usage::Usage;
-use crate::process::{Directories, Process, Program, Thread, load, run};
+use crate::process::{Directories, Process, Program, Thread, load, run, vdso};
 use crate::signal::{self, ProcessSignals, ThreadSignals};
 use crate::{roots, trace};
 
@@ -139,6 +139,13 @@ pub(crate) fn poll_events() -> bool {
         }
     }
     woke || moved
+}
+
+/// Measures the clock's rate again when it is time.
+pub(crate) fn refine_clock() {
+    if clock::refine() {
+        vdso::refresh();
+    }
 }
 
 /// Hands the counters out, if they are wanted and may be told.
@@ -351,6 +358,7 @@ impl Machine for Vcpus {
 
     fn sleep(&self, vcpu: usize, event: u32, deadline: Option<u64>) {
         mailbox::sleep(vcpu, event, deadline);
+        refine_clock();
     }
 
     fn wake(&self, vcpu: usize) {

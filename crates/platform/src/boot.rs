@@ -162,9 +162,11 @@ fn start_clock(boot: &Boot) {
         bounce.read(0, &mut word);
         Some(u64::from_le_bytes(word))
     };
+    let before = clock::ticks();
     let monotonic = ask(HostCall::Clock, 1).unwrap_or(0);
+    let ticks = before + (clock::ticks() - before) / 2;
     let realtime = ask(HostCall::Clock, 0).unwrap_or(0);
-    clock::init(boot.tsc_hz, monotonic, realtime);
+    clock::init(boot.tsc_hz, ticks, monotonic, realtime);
     random::init(ask(HostCall::Random, 8).unwrap_or(0) ^ clock::ticks());
 }
 

@@ -134,6 +134,7 @@ async fn live(kernel: &'static Kernel, thread: Arc<Thread>, registers: &'static 
         }
         if vcpu::take_attention() {
             start::poll_events();
+            start::refine_clock();
             if kernel.executor.preempt_wanted(vcpu::current()) {
                 executor::yield_now().await;
             }

@@ -22,10 +22,11 @@ mod tests;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use abi::errno::Result;
 use abi::layout::PAGE;
-use platform::sync::Once;
+use platform::sync::{Mutex, Once};
 use platform::{clock, vcpu};
 use storage::pages::Pages;
 
@@ -60,6 +61,8 @@ struct Shared {
 }
 
 static SHARED: Once<Arc<Shared>> = Once::new();
+/// Held while the numbers are written.
+static WRITING: Mutex<()> = Mutex::new(());
 
 /// What `/proc/self/maps` calls a page.
 struct Name(&'static str);
@@ -88,6 +91,23 @@ pub(crate) fn restorer() -> u64 {
     offset
 }
 
+/// Shows programs the clock's numbers after they changed.
+pub(crate) fn refresh() {
+    let Some(shared) = SHARED.get() else { return };
+    let _writing = WRITING.lock();
+    let page = numbers();
+    let fields = &page[8..];
+    // Whoever reads amid the change sees an odd number before, or another one behind.
+    static TURN: AtomicU32 = AtomicU32::new(0);
+    let turn = TURN.fetch_add(2, Ordering::Relaxed);
+    let parts: [(u64, &[u8]); 3] =
+        [(0, &(turn | 1).to_le_bytes()), (8, fields), (0, &(turn.wrapping_add(2)).to_le_bytes())];
+    for (offset, bytes) in parts {
+        // The page has its frame since it was written first, so this can't fail.
+        let _ = shared.numbers.write_bytes(offset, bytes);
+    }
+}
+
 /// Maps both pages; gives the address of the ELF header.
 ///
 /// # Errors
@@ -110,6 +130,7 @@ fn shared() -> Result<Arc<Shared>> {
         return Ok(Arc::clone(shared));
     }
     // Two that come here at once make the same pages twice; one of the pairs stays.
+    let _writing = WRITING.lock();
     let made = Arc::new(Shared { numbers: Pages::new(), image: Pages::new() });
     let mut page = numbers();
     page.resize(platform::arena::PAGE, 0);

@@ -248,7 +248,7 @@ fn new_process(
     first: &First,
 ) -> Arc<Process> {
     let environment = memory::Environment {
-        mapper: Arc::new(Host),
+        mapper: Arc::new(Host::default()),
         refused: Arc::new(move |refusal| refuse_memory(kernel, pid, refusal)),
         reclaim: Arc::new(|bytes| {
             storage::reclaim::reclaim(bytes);
@@ -304,8 +304,22 @@ fn refuse_memory(kernel: &'static Kernel, pid: u32, refusal: &memory::refusal::O
     platform::boot::message(&alloc::format!("{}\n", refusal.line(&name, pid)));
 }
 
+/// How often in a row memory may fault that is mapped, with no change to any in between. Each thread that
+/// waited for the same contents may find once that another one was faster.
+const REPAIRS_MAX: u32 = 1 << 15;
+
 /// The host as the memory manager uses it.
-struct Host;
+#[derive(Default)]
+struct Host {
+    /// Repairs since the last change.
+    repairs: AtomicU32,
+}
+
+impl Host {
+    fn changes(&self) {
+        self.repairs.store(0, Ordering::Relaxed);
+    }
+}
 
 impl Mapper for Host {
     fn map(
@@ -316,22 +330,36 @@ impl Mapper for Host {
         backing: abi::host::Backing,
         offset: u64,
     ) -> abi::Result<()> {
+        self.changes();
         mapping::map(address, len, prot.bits().into(), backing, offset)
     }
 
     fn protect(&self, address: u64, len: u64, prot: Prot) -> abi::Result<()> {
+        self.changes();
+        mapping::protect(address, len, prot.bits().into())
+    }
+
+    fn repair(&self, address: u64, len: u64, prot: Prot) -> abi::Result<()> {
+        if self.repairs.fetch_add(1, Ordering::Relaxed) >= REPAIRS_MAX {
+            platform::boot::fail(format_args!(
+                "the host does not keep what it maps: memory at {address:#x} faults again and again"
+            ));
+        }
         mapping::protect(address, len, prot.bits().into())
     }
 
     fn unmap(&self, address: u64, len: u64) -> abi::Result<()> {
+        self.changes();
         mapping::unmap(address, len)
     }
 
     fn advise(&self, address: u64, len: u64, advice: abi::host::Advice) -> abi::Result<()> {
+        self.changes();
         mapping::advise(address, len, advice)
     }
 
     fn relocate(&self, from: u64, to: u64, len: u64) -> abi::Result<()> {
+        self.changes();
         mapping::relocate(from, to, len)
     }
 }

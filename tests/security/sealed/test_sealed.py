@@ -170,6 +170,24 @@ def test_a_full_stack_of_the_libos_is_reported(room: int, machine: Machine, tmp_
     assert "adyton: #1 " in text, text
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("how", ["user", "copy"])
+def test_a_host_that_forgets_what_it_mapped_stops_the_enclave(
+    how: str, machine: Machine, tmp_path: Path
+) -> None:
+    """A page that faults again and again is not brought in for ever."""
+    if machine.native_only:
+        pytest.skip("there is no runner")
+    command = [str(compile_c(FOLDER / "forgetful.c")), how]
+    outcome = machine.inside(
+        command, cwd=tmp_path, env=environment(), timeout=200.0, options=["--vcpus", "2"]
+    )
+    assert outcome.status == 125, outcome.described()
+    assert outcome.stdout == b"before\n"
+    assert b"the host does not keep what it maps" in outcome.stderr
+
+
 def has_vsyscalls() -> bool:
     """Whether this Linux answers on the vsyscall page."""
     return "[vsyscall]" in Path("/proc/self/maps").read_text()

@@ -20,6 +20,11 @@ pub trait Mapper: Send + Sync {
     /// Changes what mapped memory admits.
     fn protect(&self, address: u64, len: u64, prot: Prot) -> Result<()>;
 
+    /// Protects anew what is mapped so already, because somebody faulted there all the same.
+    fn repair(&self, address: u64, len: u64, prot: Prot) -> Result<()> {
+        self.protect(address, len, prot)
+    }
+
     /// Drops what is mapped; the range is reserved again.
     fn unmap(&self, address: u64, len: u64) -> Result<()>;
 

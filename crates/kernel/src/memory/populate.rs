@@ -176,8 +176,8 @@ impl Space {
             return self.map_written(state, run.start..run.end, start, area, mapped);
         }
         let prot = if clean { area.prot - Prot::WRITE } else { area.prot };
-        let protected = self.environment.mapper.protect(run.start, run.end - run.start, prot);
-        protected.map_err(|_| Refusal::OutOfMemory)?;
+        let repaired = self.environment.mapper.repair(run.start, run.end - run.start, prot);
+        repaired.map_err(|_| Refusal::OutOfMemory)?;
         Ok(Step::Done)
     }
 

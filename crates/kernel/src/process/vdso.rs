@@ -61,6 +61,8 @@ struct Shared {
 }
 
 static SHARED: Once<Arc<Shared>> = Once::new();
+/// The sequence number that programs see.
+static TURN: AtomicU32 = AtomicU32::new(0);
 /// Held while the numbers are written.
 static WRITING: Mutex<()> = Mutex::new(());
 
@@ -98,7 +100,6 @@ pub(crate) fn refresh() {
     let page = numbers();
     let fields = &page[8..];
     // Whoever reads amid the change sees an odd number before, or another one behind.
-    static TURN: AtomicU32 = AtomicU32::new(0);
     let turn = TURN.fetch_add(2, Ordering::Relaxed);
     let parts: [(u64, &[u8]); 3] =
         [(0, &(turn | 1).to_le_bytes()), (8, fields), (0, &(turn.wrapping_add(2)).to_le_bytes())];

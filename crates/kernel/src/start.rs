@@ -283,7 +283,7 @@ fn new_process(
         session: AtomicU32::new(pid),
         dumpable: AtomicU32::new(1),
     });
-    Interception::watch(&process);
+    Interception::watch(kernel, &process);
     process
 }
 

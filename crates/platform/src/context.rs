@@ -480,8 +480,8 @@ core::arch::global_asm!(
     "    push 2",
     "    popfq",
     "1:  xor eax, eax",
-    "2:  mov dword ptr gs:[{state}], 0",
-    "    movaps [rdi + {xmm} + 0x00], xmm0",
+    "    mov dword ptr gs:[{state}], 0",
+    "2:  movaps [rdi + {xmm} + 0x00], xmm0",
     "    movaps [rdi + {xmm} + 0x10], xmm1",
     "    movaps [rdi + {xmm} + 0x20], xmm2",
     "    movaps [rdi + {xmm} + 0x30], xmm3",
@@ -505,7 +505,7 @@ core::arch::global_asm!(
     "    pop rbx",
     "    pop rcx",
     "    jmp rcx",
-    // A trap in user code: the exception entry saved the general registers and set rsp.
+    // A trap in user code: the exception entry saved the general registers, and set rsp and the state.
     "adyton_trapped:",
     "    mov rdi, gs:[{context}]",
     "    mov rax, gs:[{reason}]",

@@ -156,6 +156,10 @@ fn redirect(state: &mut Trap, reason: u64, gs: Option<u64>) -> bool {
     if let Some(gs) = gs {
         context.gs_base = gs;
     }
+    // Who only passes through is as good as gone from where it stood; see `vcpu::settle`.
+    let passing = matches!(reason, REASON_INTERRUPTED | REASON_FAULT);
+    let arrived = if passing { vcpu::IN_TRAP } else { vcpu::IN_LIBOS };
+    block.state.store(arrived, Ordering::SeqCst);
     block.reason = reason;
     block.vector = state.vector;
     block.error = state.error;

@@ -18,6 +18,9 @@ pub(crate) const IN_LIBOS: u32 = 0;
 /// The vCPU runs user code, or is about to.
 pub(crate) const IN_USER: u32 = 1;
 
+/// The vCPU left user code by a trap, and where it stood has not been looked at yet.
+pub(crate) const IN_TRAP: u32 = 2;
+
 /// One vCPU's block. Offsets are known to the assembly in [`crate::context`].
 #[repr(C, align(64))]
 pub(crate) struct Block {
@@ -46,7 +49,7 @@ pub(crate) struct Block {
     pub(crate) live: AtomicPtr<UserContext>,
     /// Index of this vCPU.
     pub(crate) index: u32,
-    /// [`IN_LIBOS`] or [`IN_USER`].
+    /// [`IN_LIBOS`], [`IN_USER`] or [`IN_TRAP`].
     pub(crate) state: AtomicU32,
     /// Thread that runs here, 0 none.
     pub(crate) running: AtomicU32,
@@ -78,7 +81,7 @@ pub(crate) const ENTERED: usize = offset_of!(Block, entered);
 
 static BASE: AtomicU64 = AtomicU64::new(0);
 static COUNT: AtomicU32 = AtomicU32::new(1);
-/// Not 0 while a vCPU wants all others out of user code.
+/// How many vCPUs want all others out of user code.
 static HOLD: AtomicU32 = AtomicU32::new(0);
 
 /// Tells where the blocks lie and how many vCPUs run; once, at start.
@@ -237,21 +240,50 @@ pub fn alone<T>(change: impl FnOnce() -> T) -> T {
         return change();
     }
     let _guard = LOCK.lock();
-    HOLD.store(1, Ordering::SeqCst);
+    HOLD.fetch_add(1, Ordering::SeqCst);
+    wait_for_others(|state| state != IN_USER);
+    let result = change();
+    HOLD.fetch_sub(1, Ordering::SeqCst);
+    result
+}
+
+/// Waits until every other vCPU is in the LibOS, or has been since: no user code goes on from where it
+/// stood when this began, unless [`settle`]'s caller has seen the place.
+///
+/// No lock may be held that a caller of [`settle`] takes before.
+pub fn round() {
+    if count() == 1 {
+        return;
+    }
+    HOLD.fetch_add(1, Ordering::SeqCst);
+    wait_for_others(|state| state == IN_LIBOS);
+    HOLD.fetch_sub(1, Ordering::SeqCst);
+}
+
+fn wait_for_others(arrived: impl Fn(u32) -> bool) {
     let me = current();
     for index in (0..count()).filter(|index| *index != me) {
         let mut patience = 0_u32;
-        while other(index).state.load(Ordering::SeqCst) == IN_USER {
-            if patience.is_multiple_of(4096) {
+        loop {
+            let state = other(index).state.load(Ordering::SeqCst);
+            if arrived(state) {
+                break;
+            }
+            if state == IN_USER && patience.is_multiple_of(4096) {
                 kick(index);
             }
             patience = patience.wrapping_add(1);
             core::hint::spin_loop();
         }
     }
-    let result = change();
-    HOLD.store(0, Ordering::SeqCst);
-    result
+}
+
+/// Says that the place at which a trap ended user code has been looked at: to be called after each
+/// [`Exit::Interrupted`](crate::context::Exit) and [`Exit::Fault`](crate::context::Exit).
+pub fn settle() {
+    if cfg!(not(any(test, feature = "hosted"))) {
+        block().state.store(IN_LIBOS, Ordering::SeqCst);
+    }
 }
 
 /// Makes this vCPU forget instructions that it fetched early: an interrupt return to itself.

@@ -149,7 +149,11 @@ impl Space {
         if before > wanted {
             state.release(before - wanted);
         }
+        let text = area.flags.contains(Flags::TEXT);
         state.areas.insert(at, area);
+        if text {
+            self.after_mapping(state, at);
+        }
         Ok(())
     }
 

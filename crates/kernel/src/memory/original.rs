@@ -28,10 +28,12 @@ impl Rewritten {
         word.fetch_or(bit, Ordering::SeqCst);
     }
 
-    /// Forgets all pages.
-    pub(crate) fn clear(&self) {
-        for word in &self.0 {
-            word.store(0, Ordering::SeqCst);
+    /// Holds these pages and no others from now on; those that it held and still holds are never missed.
+    pub(crate) fn set(&self, pages: impl Iterator<Item = u64>) {
+        let new = Self::default();
+        pages.for_each(|page| new.add(page));
+        for (word, new) in self.0.iter().zip(new.0) {
+            word.store(new.into_inner(), Ordering::SeqCst);
         }
     }
 
@@ -129,8 +131,9 @@ mod tests {
         assert!(!rewritten.may_hold(page - 1, 1));
         assert!(!rewritten.may_hold(page + PAGE, 4096));
         assert!(!rewritten.may_hold(page, 0));
-        rewritten.clear();
+        rewritten.set([page + PAGE].into_iter());
         assert!(!rewritten.may_hold(page, 4096));
+        assert!(rewritten.may_hold(page, 4097));
     }
 
     #[test]

@@ -173,7 +173,7 @@ impl Space {
             let _ = self.environment.mapper.unmap(span.start, span.end - span.start);
         }
         state.areas.carve(&all, true);
-        self.rewritten.clear();
+        self.rewritten.set(core::iter::empty());
         let held = state.runs.clear();
         state.heap = 0..0;
         state.lock_future = None;

@@ -45,6 +45,9 @@ pub trait TextWatcher: Send + Sync {
     /// `range` is about to change. Called with the space locked: only `patching` may be used.
     fn before_change(&self, range: &Range<u64>, change: Change, patching: &mut Patching<'_>);
 
+    /// Text was mapped, and no watcher has seen it before. Called as `before_change`.
+    fn mapped(&self, text: &Text, patching: &mut Patching<'_>);
+
     /// Copies user memory that may hold patches or trampolines: the program's own bytes, and nothing
     /// where it sees a hole.
     ///
@@ -88,6 +91,17 @@ impl Space {
         let text = |area: &Area| area.is_hidden() || area.flags.contains(Flags::TEXT);
         if state.areas.overlapping(range).any(|(_, area)| text(area)) {
             watcher.before_change(range, change, &mut Patching { space: self, state });
+        }
+    }
+
+    /// Tells the watcher of new text at `start`.
+    pub(crate) fn after_mapping(&self, state: &mut State, start: u64) {
+        let Some(watcher) = self.watcher.get() else {
+            return;
+        };
+        let mut patching = Patching { space: self, state };
+        if let Some(text) = patching.text(start) {
+            watcher.mapped(&text, &mut patching);
         }
     }
 
@@ -189,10 +203,11 @@ impl Patching<'_> {
     /// EACCES when it is not text that may be patched; EAGAIN when the page is not there now; ENOMEM
     /// when no frame can be had.
     pub fn text_frame(&mut self, page: u64) -> Result<Arc<Extent>> {
+        let page = page_down(page);
+        self.space.rewritten.add(page);
         if let Some(extent) = self.existing_text_frame(page) {
             return Ok(extent);
         }
-        let page = page_down(page);
         if self.text(page).is_none() {
             return Err(Errno::EACCES.because("not private text of a file"));
         }
@@ -207,7 +222,6 @@ impl Patching<'_> {
             .ok_or(Errno::ENOMEM.because("no frame for a patch"))?;
         extent.write(0, &copy);
         let extent = Arc::new(extent);
-        self.space.rewritten.add(page);
         self.space.map_page(self.state, page, prot, text(Arc::clone(&extent), changed))?;
         Ok(extent)
     }
@@ -284,6 +298,11 @@ impl Patching<'_> {
             .find_free(site, range)
             .ok_or(Errno::ENOMEM.because("no free page within 2 GiB"))?;
         Ok((page, self.allocate_at(page)?))
+    }
+
+    /// Says which pages hold rewritten text or trampolines; all others are copied as they are.
+    pub fn set_rewritten(&self, pages: impl Iterator<Item = u64>) {
+        self.space.rewritten.set(pages);
     }
 
     /// Unmaps a page of trampolines.

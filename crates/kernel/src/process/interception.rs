@@ -1,38 +1,48 @@
 //! The rewriting of one process's system call sites: what `memory::interception` decides, carried out
 //! on its memory.
 //!
-//! Lock order: the space, then this book; a change of text comes with the space locked.
+//! Lock order: the space, then this book; a change of text comes with the space locked. Nobody waits for
+//! other vCPUs to be somewhere else ([`vcpu::round`]) with the book locked, since a thread that was
+//! interrupted needs it to say where it stood ([`Interception::settle`]).
+
+mod shown;
+mod write;
 
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::ops::Range;
 use core::sync::atomic::Ordering;
 
-use abi::layout::PAGE;
-use platform::arena::Extent;
+use abi::trap::Registers;
 use platform::context::stubs;
 use platform::sync::Mutex;
 use platform::user::{self, Short};
-use platform::{cpu, vcpu};
+use platform::vcpu;
 
 use crate::Kernel;
 use crate::context::Context;
-use crate::memory::interception::decide::{self, Decision};
-use crate::memory::interception::frames;
-use crate::memory::interception::patch::{Company, Patch, Store, Value, Width};
-use crate::memory::interception::pool::{self, Round};
-use crate::memory::interception::trampoline::{FILL, Gate};
+use crate::memory::interception::decide;
+use crate::memory::interception::learned::{Fingerprint, Learned};
+use crate::memory::interception::patch::Patch;
+use crate::memory::interception::pool;
+use crate::memory::interception::trampoline::Gate;
 use crate::memory::interception::{Origin, Process as Book};
 use crate::memory::text::{Change, Patching, Text, TextWatcher};
 use crate::process::Process;
 
-/// Bytes of a page.
-const PAGE_BYTES: usize = platform::arena::PAGE;
+use shown::{Missing, Shown};
+
+/// How often contents are brought in for one decision: as many as a search in a table may touch.
+const FETCHES: usize = 48;
+/// Bytes that are brought in at once.
+const FETCH: u64 = 4096;
+/// Sites that are remembered for when their files are mapped again.
+const LEARNED_MAX: usize = 4096;
 
 /// Interception of one process.
 #[derive(Clone)]
 pub struct Interception {
     book: Arc<Mutex<Book>>,
+    learned: Arc<Mutex<Learned>>,
 }
 
 impl Interception {
@@ -40,17 +50,32 @@ impl Interception {
     pub fn new() -> Self {
         let stubs = stubs();
         let gate = Gate { entry: stubs.entry, foreign: stubs.foreign, vcpus: vcpu::area() };
-        Self { book: Arc::new(Mutex::new(Book::new(gate))) }
+        Self {
+            book: Arc::new(Mutex::new(Book::new(gate))),
+            learned: Arc::new(Mutex::new(Learned::new(LEARNED_MAX))),
+        }
     }
 
     /// Lets the process's memory tell of changes to text.
-    pub(crate) fn watch(process: &Process) {
-        process.memory.set_watcher(Arc::new(process.interception.clone()));
+    pub(crate) fn watch(kernel: &'static Kernel, process: &Process) {
+        let interception = process.interception.clone();
+        process.memory.set_watcher(Arc::new(Watcher { kernel, interception }));
     }
 
-    /// Whether `rip` lies in a trampoline: such a thread counts as being in the LibOS.
-    pub(crate) fn is_trampoline(&self, rip: u64) -> bool {
-        self.book.lock().is_trampoline(rip)
+    /// Looks at where a thread stood whose user code was interrupted. True when it was on its way into the
+    /// LibOS by a rewritten site: then its registers are those of the system call that it makes, which
+    /// the caller carries out. So no thread is ever seen in a trampoline.
+    pub(crate) fn settle(&self, registers: &mut Registers) -> bool {
+        let call = self.book.lock().call_at(registers.rip, registers.rcx, registers.r11);
+        vcpu::settle();
+        let Some(call) = call else { return false };
+        registers.rip = call.back;
+        registers.rcx = call.back;
+        registers.r11 = registers.rflags;
+        if let Some(number) = call.number {
+            registers.rax = u64::from(number);
+        }
+        true
     }
 
     /// A call at `site` trapped with `rax`, and was served; rewrites the site if a rule fits.
@@ -59,18 +84,93 @@ impl Interception {
         if !cx.kernel.settings.may_patch() {
             return;
         }
-        cx.memory().patching(|patching| {
-            let mut book = self.book.lock();
-            let text = patching.text(site);
-            let shown = text.as_ref().map(|text| Shown::around(site, text, patching, &book));
-            let shown = shown.as_ref().map(|shown| shown as &dyn decide::Text);
-            let decision = book.consider(site, rax, shown, &Room(patching));
-            if let Decision::Mov(patch) | Decision::Pun(patch) = &decision {
-                apply(cx.kernel, &mut book, patching, patch);
+        for _ in 0..FETCHES {
+            let missing = cx.memory().patching(|patching| {
+                self.reclaim(patching);
+                self.consider(cx.kernel, patching, site, rax)
+            });
+            // Contents that take longer to come are there for a later trap.
+            let Some(Missing { pages, offset }) = missing else { break };
+            if !matches!(pages.fill_now(offset, FETCH), Some(Ok(()))) {
+                break;
             }
-            let unpatched = book.book().unpatched_sites() as u64;
-            cx.kernel.trace.unpatched.store(unpatched, Ordering::Relaxed);
-        });
+        }
+        let unpatched = self.book.lock().book().unpatched_sites() as u64;
+        cx.kernel.trace.unpatched.store(unpatched, Ordering::Relaxed);
+    }
+
+    fn consider(
+        &self,
+        kernel: &Kernel,
+        patching: &mut Patching<'_>,
+        site: u64,
+        rax: u64,
+    ) -> Option<Missing> {
+        let mut book = self.book.lock();
+        let text = patching.text(site);
+        let shown = text.as_ref().map(|text| Shown::around(site, text, patching, book.book()));
+        let seen = shown.as_ref().map(|shown| shown as &dyn decide::Text);
+        let decision = book.consider(site, rax, seen, &Room(patching));
+        let missing = shown.as_ref().and_then(Shown::missing);
+        let fingerprint = shown.as_ref().and_then(|shown| Fingerprint::of(shown, site));
+        drop(shown);
+        let Some(patch) = decision.patch() else {
+            return missing;
+        };
+        if write::apply(&mut book, patching, patch, Origin::Trap) {
+            kernel.trace.patched.fetch_add(1, Ordering::Relaxed);
+            if let (Some(text), Some(fingerprint)) = (text, fingerprint) {
+                self.learn(&text, patch, fingerprint);
+            }
+        }
+        None
+    }
+
+    fn learn(&self, text: &Text, patch: &Patch, fingerprint: Fingerprint) {
+        let offset = text.mapped.offset + (patch.site - text.range.start);
+        self.learned.lock().note(text.mapped.id().into(), offset, patch.rule, fingerprint);
+    }
+
+    /// Rewrites the sites of a new mapping that are known from an earlier one of the same file, where
+    /// the same bytes are there.
+    fn apply_learned(&self, kernel: &Kernel, text: &Text, patching: &mut Patching<'_>) {
+        let first = text.mapped.offset;
+        let offsets = first..first + (text.range.end - text.range.start);
+        let known = self.learned.lock().sites(text.mapped.id().into(), offsets);
+        if known.is_empty() {
+            return;
+        }
+        self.reclaim(patching);
+        let mut book = self.book.lock();
+        for known in known {
+            let site = text.range.start + (known.offset - first);
+            let shown = Shown::around(site, text, patching, book.book());
+            if Fingerprint::of(&shown, site) != Some(known.fingerprint) {
+                continue;
+            }
+            let decision = book.consider_learned(site, known.rule, &shown, &Room(patching));
+            drop(shown);
+            if let Some(patch) = decision.patch()
+                && write::apply(&mut book, patching, patch, Origin::Learned)
+            {
+                kernel.trace.patched.fetch_add(1, Ordering::Relaxed);
+                kernel.trace.learned.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Frees retired trampolines when there are many.
+    fn reclaim(&self, patching: &mut Patching<'_>) {
+        let began = self.book.lock().begin_round();
+        let Some(began) = began else { return };
+        vcpu::round();
+        let mut book = self.book.lock();
+        for page in book.reclaim(began) {
+            // What can't be unmapped stays where it is, and is nobody's.
+            let _ = patching.free(page);
+        }
+        let pages = book.pages();
+        patching.set_rewritten(pages);
     }
 }
 
@@ -80,25 +180,45 @@ impl Default for Interception {
     }
 }
 
-impl TextWatcher for Interception {
+/// What the process's memory tells of changes.
+struct Watcher {
+    kernel: &'static Kernel,
+    interception: Interception,
+}
+
+impl TextWatcher for Watcher {
     fn before_change(&self, range: &Range<u64>, change: Change, patching: &mut Patching<'_>) {
-        let mut book = self.book.lock();
-        for patch in book.restore(range, Round::default()) {
-            let last = patch.at + patch.new.len() as u64 - 1;
-            let frames =
-                (patching.existing_text_frame(patch.at), patching.existing_text_frame(last));
-            if let (Some(first), Some(second)) = frames {
-                write([&first, &second], &patch, Direction::Restore);
-            }
+        let lock = || self.interception.book.lock();
+        let (patches, displaced) = {
+            let book = lock();
+            let displaced = change == Change::Replaced && book.pool().first_in(range).is_some();
+            (book.book().restore_in(range), displaced)
+        };
+        for patch in &patches {
+            write::restore(patching, patch);
         }
+        let pads = || patches.iter().filter_map(|patch| patch.pad);
+        if displaced || pads().next().is_some() {
+            // Those who had jumped before may still be at a pad, or in a page that goes.
+            vcpu::round();
+        }
+        let mut book = lock();
+        pads().for_each(|pad| write::restore_pad(patching, pad));
+        book.restore(range);
         if change == Change::Replaced {
             book.hand_over(range.clone());
         }
     }
 
+    fn mapped(&self, text: &Text, patching: &mut Patching<'_>) {
+        if self.kernel.settings.may_patch() {
+            self.interception.apply_learned(self.kernel, text, patching);
+        }
+    }
+
     fn copy_in(&self, address: u64, out: &mut [u8]) -> Result<(), Short> {
         // With the book locked no patch comes or goes between the copy and what is put over it.
-        let book = self.book.lock();
+        let book = self.interception.book.lock();
         let end = address.saturating_add(out.len() as u64);
         let hole = book.pool().first_in(&(address..end));
         let len = hole
@@ -110,145 +230,6 @@ impl TextWatcher for Interception {
             Some(hole) => Err(Short { done: len, fault: hole.max(address), write: false }),
             None => Ok(()),
         }
-    }
-}
-
-/// Writes the trampoline, then the site.
-fn apply(kernel: &Kernel, book: &mut Book, patching: &mut Patching<'_>, patch: &Patch) {
-    let Ok(first) = patching.text_frame(patch.at) else { return };
-    let Ok(second) = patching.text_frame(patch.at + patch.new.len() as u64 - 1) else { return };
-    let page = patch.trampoline.page();
-    let trampoline = if patch.trampoline.fresh {
-        let Ok(extent) = patching.allocate_at(page) else { return };
-        extent.write(0, &[FILL; PAGE_BYTES]);
-        extent.write(offset(patch.trampoline.stub), &book.gate().stub());
-        extent
-    } else {
-        let Some(extent) = patching.existing_text_frame(page) else { return };
-        extent
-    };
-    if !book.commit(patch, Origin::Trap) {
-        return;
-    }
-    trampoline.write(offset(patch.trampoline.at), &patch.trampoline.code);
-    write([&first, &second], patch, Direction::Apply);
-    kernel.trace.patched.fetch_add(1, Ordering::Relaxed);
-}
-
-/// Whether a patch is put in or taken out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Direction {
-    Apply,
-    Restore,
-}
-
-/// Stores a patch's bytes, or the old ones, into the frames of its first and its last byte, alone where
-/// that is needed.
-fn write(frames: [&Extent; 2], patch: &Patch, direction: Direction) {
-    let frame = frames[0];
-    let company = if vcpu::count() == 1 {
-        Company::Alone
-    } else if cpu::features().amd {
-        Company::OldOrNew
-    } else {
-        Company::Unsynchronised
-    };
-    let Store::One { at, width, .. } = patch.store else {
-        // On two lines: whole or not at all only while nobody can execute it.
-        return vcpu::alone(|| {
-            let (from, to) = match direction {
-                Direction::Apply => (&patch.old, &patch.new),
-                Direction::Restore => (&patch.new, &patch.old),
-            };
-            let places = (patch.at..).map(|at| {
-                let second = at & !(PAGE - 1) != patch.at & !(PAGE - 1);
-                (frames[usize::from(second)], offset(at))
-            });
-            let same = places.clone().zip(from).all(|((frame, at), byte)| {
-                let mut current = [0];
-                frame.read(at, &mut current);
-                current[0] == *byte
-            });
-            if same {
-                places.zip(to).for_each(|((frame, at), byte)| frame.write(at, &[*byte]));
-            }
-        });
-    };
-    let len = match width {
-        Width::Two => 2,
-        Width::Eight => 8,
-    };
-    let store = || {
-        let mut current = [0; 8];
-        frame.read(offset(at), &mut current[..len]);
-        let value = match direction {
-            Direction::Apply => patch.apply_to(&current[..len]),
-            Direction::Restore => patch.restore_to(&current[..len]),
-        };
-        match value {
-            Some(Value::Two(bytes)) => frame.store_two(offset(at), bytes),
-            Some(Value::Eight(bytes)) => frame.store_eight(offset(at), bytes),
-            None => {}
-        }
-    };
-    if patch.store.needs_stop(company) { vcpu::alone(store) } else { store() }
-}
-
-/// Offset of an address in its page.
-fn offset(address: u64) -> usize {
-    usize::try_from(address % PAGE).unwrap_or(0)
-}
-
-/// The program's own text around a site, copied: other patches in it are undone.
-struct Shown {
-    start: u64,
-    bytes: Vec<u8>,
-    function: Option<u64>,
-}
-
-impl Shown {
-    /// Bytes before the site that a forward decode may start in.
-    const BEFORE: u64 = 2048;
-    /// Bytes from the site on.
-    const AFTER: u64 = 64;
-
-    fn around(site: u64, text: &Text, patching: &Patching<'_>, book: &Book) -> Self {
-        let mut start = text.range.start.max(site.saturating_sub(Self::BEFORE));
-        let end = text.range.end.min(site.saturating_add(Self::AFTER));
-        let read = |at: u64, bytes: &mut [u8]| patching.read(at, bytes);
-        let mut bytes = alloc::vec![0; usize::try_from(end.saturating_sub(start)).unwrap_or(0)];
-        let mut there = read(start, &mut bytes);
-        if start + there as u64 <= site {
-            // The page before may not be there yet; the site's own is, since it runs.
-            start = site & !(PAGE - 1);
-            bytes.truncate(usize::try_from(end.saturating_sub(start)).unwrap_or(0));
-            there = read(start, &mut bytes);
-        }
-        bytes.truncate(there);
-        book.book().overlay(start, &mut bytes);
-        Self { start, bytes, function: Self::function(site, text, &read) }
-    }
-
-    /// Where the function that holds the site begins, by the file's call frame information.
-    fn function(site: u64, text: &Text, read: frames::Read<'_>) -> Option<u64> {
-        let mut head = [0; PAGE_BYTES];
-        text.mapped.pages.read_bytes(0, &mut head).ok()?;
-        let section = frames::section(&head, text.mapped.offset, text.range.start)?;
-        frames::function_start(read, &section, site)
-    }
-}
-
-impl decide::Text for Shown {
-    fn function_start(&self, _: u64) -> Option<u64> {
-        self.function.filter(|start| *start >= self.start)
-    }
-
-    fn read(&self, at: u64, buffer: &mut [u8]) -> usize {
-        let from = at.checked_sub(self.start).and_then(|from| usize::try_from(from).ok());
-        let there = from.and_then(|from| self.bytes.get(from..)).unwrap_or_default();
-        let len = there.len().min(buffer.len());
-        buffer[..len].copy_from_slice(&there[..len]);
-        len
     }
 }
 

@@ -82,27 +82,21 @@ async fn live(kernel: &'static Kernel, thread: Arc<Thread>, registers: &'static 
             if thread.signals.takes_sequence() {
                 rseq::before_user(&mut cx);
             }
-            // A signal must never show a place in a trampoline; the call that is under way there
-            // comes in a moment and meets the signal on its way out.
-            if interrupted.is_some()
-                || !process.interception.is_trampoline(cx.registers.registers.rip)
-            {
-                match deliver::before_user(&mut cx, interrupted.take()) {
-                    deliver::Outcome::Resume => {}
-                    deliver::Outcome::Stopped(call) => {
-                        deliver::continued(&cx).await;
-                        interrupted = call;
-                        continue;
-                    }
-                    deliver::Outcome::End(status) => exit::end_process(&cx, status),
+            match deliver::before_user(&mut cx, interrupted.take()) {
+                deliver::Outcome::Resume => {}
+                deliver::Outcome::Stopped(call) => {
+                    deliver::continued(&cx).await;
+                    interrupted = call;
+                    continue;
                 }
+                deliver::Outcome::End(status) => exit::end_process(&cx, status),
             }
             if exit::is_due(&cx) {
                 break;
             }
         }
         vcpu::set_running(thread.tid);
-        if thread.must_attend() && !process.interception.is_trampoline(cx.registers.registers.rip) {
+        if thread.must_attend() {
             vcpu::set_running(0);
             continue;
         }
@@ -122,15 +116,24 @@ async fn live(kernel: &'static Kernel, thread: Arc<Thread>, registers: &'static 
                     process.interception.trapped(&cx, site, number);
                 }
             }
-            Exit::Fault(raised) if vsyscall::is_there(cx.registers.registers.rip) => {
-                old_call(&mut cx, &raised);
-            }
             Exit::Fault(raised) => {
-                rseq::left(&thread);
-                faulted(&mut cx, raised).await;
+                // A program that steps through its instructions sees a rewritten call as one of them.
+                if process.interception.settle(&mut cx.registers.registers) {
+                    interrupted = call(&mut cx).await;
+                } else if vsyscall::is_there(cx.registers.registers.rip) {
+                    old_call(&mut cx, &raised);
+                } else {
+                    rseq::left(&thread);
+                    faulted(&mut cx, raised).await;
+                }
             }
             Exit::Door => door(&mut cx),
-            Exit::Interrupted => rseq::left(&thread),
+            Exit::Interrupted => {
+                rseq::left(&thread);
+                if process.interception.settle(&mut cx.registers.registers) {
+                    interrupted = call(&mut cx).await;
+                }
+            }
         }
         if vcpu::take_attention() {
             start::poll_events();

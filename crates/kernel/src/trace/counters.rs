@@ -75,7 +75,7 @@ pub(crate) fn json(kernel: &Kernel) -> String {
         "{{\"exits\": {{{}, \"total\": {all}}}, \"syscalls\": {{{}, \"total\": {total}}}, \
          \"context_switches\": {switches}, \"steals\": {steals}, \"sleeps\": {sleeps}, \
          \"preemptions\": {}, \"interception\": {{\"trapped\": {}, \"patched_sites\": {}, \
-         \"unpatched_sites\": {}}}, \"memory\": {{\"limit\": {}, \"peak\": {}, \"user\": {}, \
+         \"learned_sites\": {}, \"unpatched_sites\": {}}}, \"memory\": {{\"limit\": {}, \"peak\": {}, \"user\": {}, \
          \"frames\": {}, \"libos\": {}}}, \
          \"rings\": {{\"carrier\": \"{}\", \"submitted\": {}, \"completed\": {}, \"enters\": {}}}, \
          \"wall_seconds\": {}.{:09}}}\n",
@@ -84,6 +84,7 @@ pub(crate) fn json(kernel: &Kernel) -> String {
         gate::interruptions(Interruption::Preempt),
         load(&kernel.trace.trapped),
         load(&kernel.trace.patched),
+        load(&kernel.trace.learned),
         load(&kernel.trace.unpatched),
         platform::budget::limit(),
         platform::budget::peak(),

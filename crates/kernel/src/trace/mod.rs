@@ -38,6 +38,8 @@ pub struct Trace {
     pub trapped: AtomicU64,
     /// Sites that were rewritten.
     pub patched: AtomicU64,
+    /// Of these, sites known from an earlier mapping, without a trap.
+    pub learned: AtomicU64,
     /// Sites that stay traps.
     pub unpatched: AtomicU64,
 }
@@ -61,6 +63,7 @@ impl Trace {
             buffer: Mutex::new(Vec::new()),
             trapped: AtomicU64::new(0),
             patched: AtomicU64::new(0),
+            learned: AtomicU64::new(0),
             unpatched: AtomicU64::new(0),
         }
     }

@@ -38,6 +38,16 @@ impl<'a> Code<'a> {
         tail.get(..super::boundary::LONGEST).unwrap_or(tail)
     }
 
+    /// How many bytes there are.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
     /// The first address.
     pub fn start(&self) -> u64 {
         self.base

@@ -1,6 +1,6 @@
 //! Whether and how one call site is rewritten: pure, from bytes to bytes.
 //!
-//! Two rules. Each replaces exactly one instruction by one that begins at the same place and leaves
+//! Three rules. Each replaces exactly one instruction by one that begins at the same place and leaves
 //! all others as they were, so that no saved instruction pointer can ever lie inside:
 //!
 //! - *mov*: `mov $nr,%eax` in front of the `syscall` becomes a jump to a trampoline in reach; the
@@ -8,8 +8,10 @@
 //! - *pun*: the two bytes of `syscall` become `E9 XX`, a jump whose other three displacement bytes
 //!   are the next instruction's first three, unchanged. XX is free, so the trampoline must lie in
 //!   one window of 256 bytes.
+//! - *pad* ([`super::pad`]): they become a short jump to dead bytes behind a function's end, which
+//!   become the jump to the trampoline.
 //!
-//! What neither fits goes on trapping: slower, never wrong.
+//! What none fits goes on trapping: slower, never wrong.
 
 use core::ops::Range;
 
@@ -17,6 +19,7 @@ use super::PAGE;
 use super::boundary::{self, Certainty};
 use super::claims::Claims;
 use super::code::{Code, page_of, rel32};
+use super::pad;
 use super::patch::{Patch, SHARED, Span, Store, Trampoline};
 use super::trampoline::{self, JMP, Page};
 
@@ -36,6 +39,8 @@ pub enum Rule {
     Mov,
     /// The `syscall` itself.
     Pun,
+    /// The `syscall` itself, with dead bytes near it.
+    Pad,
 }
 
 /// Why a site is believed to be a system call of the program.
@@ -46,6 +51,8 @@ pub enum Proof {
         /// The whole register.
         rax: u64,
     },
+    /// It trapped though the `mov` before it is replaced: it is jumped to.
+    Jumped,
     /// It trapped, and this rule was found to fit, in an earlier mapping of the same bytes.
     Learned(Rule),
 }
@@ -89,6 +96,15 @@ pub trait Text {
     /// symbol says so.
     fn function_start(&self, address: u64) -> Option<u64>;
 
+    /// From the start of the function that holds `address`, or whose padding does, to the start of the
+    /// next one, by the same sources.
+    fn function(&self, address: u64) -> Option<Range<u64>>;
+
+    /// Whether something was asked for that is not in memory: a later decision may find more.
+    fn is_incomplete(&self) -> bool {
+        false
+    }
+
     /// Copies the program's own bytes at `at`; returns how many are there, at most the buffer's
     /// length. Ends where the site's mapping ends: bytes behind it can change without our knowing.
     fn read(&self, at: u64, buffer: &mut [u8]) -> usize;
@@ -117,7 +133,7 @@ pub enum Reason {
     /// `66` stands before it: where that is a prefix, it would cut the jump's target to 16 bits on
     /// AMD's processors.
     Prefixed,
-    /// No `mov` before it that fits, and no page where the pun's jump would lead.
+    /// No `mov` before it that fits, no page where the pun's jump would lead, no dead bytes near it.
     NoWindow,
     /// The bytes behind it are not there.
     NoBytesBehind,
@@ -170,8 +186,20 @@ pub enum Decision {
     Mov(Patch),
     /// Replace the `syscall`.
     Pun(Patch),
+    /// Replace the `syscall` and dead bytes.
+    Pad(Patch),
     /// Leave it.
     LeaveTrap(Reason),
+}
+
+impl Decision {
+    /// What is to be written, if anything.
+    pub fn patch(&self) -> Option<&Patch> {
+        match self {
+            Self::Mov(patch) | Self::Pun(patch) | Self::Pad(patch) => Some(patch),
+            Self::LeaveTrap(_) => None,
+        }
+    }
 }
 
 /// Decides about one site.
@@ -183,25 +211,37 @@ pub fn decide(site: &Site<'_>, around: &Surroundings<'_>) -> Decision {
     if restorer == Some(RESTORER) {
         return Decision::LeaveTrap(Reason::Restorer);
     }
-    let only = match site.proof {
-        Proof::Learned(rule) => Some(rule),
-        Proof::Trapped { .. } => None,
+    let may = |rule| match site.proof {
+        Proof::Learned(only) => only == rule,
+        Proof::Jumped => rule != Rule::Mov,
+        Proof::Trapped { .. } => true,
     };
     let mut reason = Reason::Mismatch;
-    if only != Some(Rule::Pun) {
+    if may(Rule::Mov) {
         match mov(site, around) {
             Ok(Some(patch)) => return Decision::Mov(patch),
             Ok(None) => {}
             Err(why) => reason = why,
         }
     }
-    if only != Some(Rule::Mov) {
+    if may(Rule::Pun) {
         match pun(site, around) {
             Ok(patch) => return Decision::Pun(patch),
             Err(why) => reason = why,
         }
     }
+    if may(Rule::Pad) {
+        match pad::pad(site, around, reason) {
+            Ok(patch) => return Decision::Pad(patch),
+            Err(why) => reason = why,
+        }
+    }
     Decision::LeaveTrap(reason)
+}
+
+/// Whether the byte before the site could be a prefix of what replaces it.
+pub(crate) fn is_prefixed(site: &Site<'_>) -> bool {
+    site.at.checked_sub(1).and_then(|before| site.code.array(before)) == Some([OPERAND_SIZE])
 }
 
 /// A `mov` in front of a site, as found in the bytes.
@@ -233,9 +273,12 @@ fn mov(site: &Site<'_>, around: &Surroundings<'_>) -> Result<Option<Patch>, Reas
     let Some(load) = load_before(site) else {
         return Ok(None);
     };
-    if let Proof::Trapped { rax } = site.proof
-        && !is_instruction(site, &load, rax, around.text)
-    {
+    let rax = match site.proof {
+        Proof::Trapped { rax } => rax,
+        // It had the number when it trapped.
+        Proof::Learned(_) | Proof::Jumped => u64::from(load.nr),
+    };
+    if !is_instruction(site, &load, rax, around.text) {
         return Ok(None);
     }
     if !around.claims.is_free(&(load.at..site.at)) {
@@ -258,6 +301,7 @@ fn mov(site: &Site<'_>, around: &Surroundings<'_>) -> Result<Option<Patch>, Reas
         new,
         store: Store::new(load.at, len),
         trampoline,
+        pad: None,
     }))
 }
 
@@ -283,7 +327,7 @@ fn place_near(
 
 /// Finds `len` bytes in the page at `base` that begin within `starts`: their address, the page's
 /// stub, and whether the page is a new one.
-fn place(
+pub(crate) fn place(
     windows: &dyn Windows,
     base: u64,
     starts: &Range<u64>,
@@ -306,7 +350,7 @@ fn place(
 /// Rule *pun*.
 fn pun(site: &Site<'_>, around: &Surroundings<'_>) -> Result<Patch, Reason> {
     let back = site.at + 2;
-    if site.at.checked_sub(1).and_then(|before| site.code.array(before)) == Some([OPERAND_SIZE]) {
+    if is_prefixed(site) {
         return Err(Reason::Prefixed);
     }
     let [b1, b2, b3] = site.code.array::<3>(back).ok_or(Reason::NoBytesBehind)?;
@@ -326,6 +370,7 @@ fn pun(site: &Site<'_>, around: &Surroundings<'_>) -> Result<Patch, Reason> {
         new: Span::from_slice(&[0xE9, low]),
         store: Store::new(site.at, 2),
         trampoline,
+        pad: None,
     })
 }
 

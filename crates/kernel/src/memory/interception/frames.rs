@@ -32,29 +32,54 @@ pub fn section(head: &[u8], offset: u64, address: u64) -> Option<Range<u64>> {
     if head.get(..4) != Some(b"\x7fELF") || head.get(4) != Some(&2) || u16_at(head, 54)? != 56 {
         return None;
     }
-    let first = usize::try_from(u64_at(head, 32)?).ok()?;
-    let count = usize::from(u16_at(head, 56)?);
-    let headers = || {
-        (0..count).map_while(|index| {
-            let at = first.checked_add(index.checked_mul(PHDR)?)?;
-            (at >= EHDR).then_some(head.get(at..at.checked_add(PHDR)?)?)
-        })
-    };
-    let bias = headers().find_map(|header| {
-        let (start, size) = (u64_at(header, 8)?, u64_at(header, 32)?);
-        let inside = offset.checked_sub(start).filter(|within| *within < size)?;
-        (u32_at(header, 0)? == PT_LOAD)
-            .then_some(address.wrapping_sub(u64_at(header, 16)?).wrapping_sub(inside))
-    })?;
-    headers().find_map(|header| {
+    let bias = bias(head, offset, address)?;
+    headers(head)?.find_map(|header| {
         let start = bias.wrapping_add(u64_at(header, 16)?);
         let end = start.checked_add(u64_at(header, 40)?)?;
         (u32_at(header, 0)? == PT_GNU_EH_FRAME).then_some(start..end)
     })
 }
 
+/// What is to be added to a file's linked addresses, given that its byte `offset` lies at `address`.
+pub fn bias(head: &[u8], offset: u64, address: u64) -> Option<u64> {
+    headers(head)?.find_map(|header| {
+        let (start, size) = (u64_at(header, 8)?, u64_at(header, 32)?);
+        let inside = offset.checked_sub(start).filter(|within| *within < size)?;
+        (u32_at(header, 0)? == PT_LOAD)
+            .then_some(address.wrapping_sub(u64_at(header, 16)?).wrapping_sub(inside))
+    })
+}
+
+fn headers(head: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
+    let first = usize::try_from(u64_at(head, 32)?).ok()?;
+    let count = usize::from(u16_at(head, 56)?);
+    Some((0..count).map_while(move |index| {
+        let at = first.checked_add(index.checked_mul(PHDR)?)?;
+        (at >= EHDR).then_some(head.get(at..at.checked_add(PHDR)?)?)
+    }))
+}
+
 /// The first address of the function that holds `address`, by the table in `section`.
 pub fn function_start(read: Read<'_>, section: &Range<u64>, address: u64) -> Option<u64> {
+    let found = find(read, section, address)?;
+    (address - found.start < u64::from(found.length)).then_some(found.start)
+}
+
+/// From the start of the function that holds `address`, or lies before it with nothing but padding
+/// between, to the start of the next one; `None` for the last.
+pub fn function(read: Read<'_>, section: &Range<u64>, address: u64) -> Option<Range<u64>> {
+    let found = find(read, section, address)?;
+    Some(found.start..found.next?)
+}
+
+/// A function, and where the next one starts.
+struct Function {
+    start: u64,
+    length: u32,
+    next: Option<u64>,
+}
+
+fn find(read: Read<'_>, section: &Range<u64>, address: u64) -> Option<Function> {
     let head: [u8; HEAD] = fetch(read, section.start)?;
     if head.get(..4)? != USUAL {
         return None;
@@ -81,7 +106,8 @@ pub fn function_start(read: Read<'_>, section: &Range<u64>, address: u64) -> Opt
     }
     let (start, entry) = row(low.checked_sub(1)?)?;
     let length = covered(read, entry, start)?;
-    (address - start < u64::from(length)).then_some(start)
+    let next = if low < rows { row(low).map(|(next, _)| next) } else { None };
+    Some(Function { start, length, next })
 }
 
 /// How many bytes the entry at `entry` covers from `start` on; `None` when it is not written in the

@@ -1,20 +1,59 @@
 //! Sites that are known from an earlier mapping of the same file.
 //!
-//! A site that trapped once in a verified, unchanged file can be rewritten as soon as the file is
-//! mapped again, before any thread runs there: no trap, no stop. Shared by all processes.
+//! A site that trapped once can be rewritten as soon as its file is mapped again, without a trap,
+//! provided that the same bytes are around it.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 use core::ops::Range;
 
-use super::decide::Rule;
+use super::decide::{Rule, Text};
+use super::{AFTER, BEFORE};
 
-/// Names a file and its exact bytes: a new number whenever the content can have changed.
+/// Names a file. What it holds may change: that is what fingerprints are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FileIdentity(pub u128);
+pub struct FileIdentity(pub u64);
+
+impl From<u64> for FileIdentity {
+    fn from(id: u64) -> Self {
+        Self(id)
+    }
+}
+
+/// The bytes around a site on which a decision rests; where a rule depends on others, it is proved anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fingerprint {
+    bytes: [u8; BEFORE + AFTER],
+    /// How many of them lie before the site, and how many there are.
+    shape: (usize, usize),
+}
+
+impl Fingerprint {
+    /// Of the site at `at`: what a decision looks at.
+    pub fn of(text: &dyn Text, at: u64) -> Option<Self> {
+        let mut bytes = [0; BEFORE + AFTER];
+        let code = super::shown(text, at, &mut bytes);
+        let before = usize::try_from(at.checked_sub(code.start())?).ok()?;
+        let len = code.len();
+        bytes.get_mut(len..)?.fill(0);
+        (before < len).then_some(Self { bytes, shape: (before, len) })
+    }
+}
+
+/// A site of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Offset of the `syscall` in the file.
+    pub offset: u64,
+    /// The rule that fits.
+    pub rule: Rule,
+    /// What was around it.
+    pub fingerprint: Fingerprint,
+}
 
 #[derive(Clone, Debug, Default)]
 struct File {
-    sites: BTreeSet<(u64, Rule)>,
+    sites: BTreeMap<(u64, Rule), Fingerprint>,
     used: u64,
 }
 
@@ -45,7 +84,7 @@ impl Learned {
 
     /// Remembers that `rule` fits the `syscall` at `offset` of `file`. When all room is used, the
     /// file that was asked for longest ago is forgotten.
-    pub fn note(&mut self, file: FileIdentity, offset: u64, rule: Rule) {
+    pub fn note(&mut self, file: FileIdentity, offset: u64, rule: Rule, fingerprint: Fingerprint) {
         if self.capacity == 0 {
             return;
         }
@@ -58,23 +97,25 @@ impl Learned {
         self.clock += 1;
         let known = self.files.entry(file).or_default();
         known.used = self.clock;
-        self.sites += usize::from(known.sites.insert((offset, rule)));
+        self.sites += usize::from(known.sites.insert((offset, rule), fingerprint).is_none());
     }
 
     /// The sites of `file` in `offsets`, in order; marks the file as used.
-    pub fn sites(
-        &mut self,
-        file: FileIdentity,
-        offsets: Range<u64>,
-    ) -> impl Iterator<Item = (u64, Rule)> + '_ {
+    pub fn sites(&mut self, file: FileIdentity, offsets: Range<u64>) -> Vec<Known> {
         self.clock += 1;
-        let clock = self.clock;
-        let known = self.files.get_mut(&file).map(|file| {
-            file.used = clock;
-            &file.sites
-        });
+        let Some(file) = self.files.get_mut(&file) else {
+            return Vec::new();
+        };
+        file.used = self.clock;
         let range = (offsets.start, Rule::Mov)..(offsets.end.max(offsets.start), Rule::Mov);
-        known.into_iter().flat_map(move |sites| sites.range(range.clone()).copied())
+        let known = file.sites.range(range);
+        known
+            .map(|((offset, rule), fingerprint)| Known {
+                offset: *offset,
+                rule: *rule,
+                fingerprint: *fingerprint,
+            })
+            .collect()
     }
 
     /// Forgets a file, whose content has changed.
@@ -99,23 +140,25 @@ impl Learned {
 
 #[cfg(test)]
 mod tests {
-    use super::{FileIdentity, Learned};
+    use super::{AFTER, BEFORE, FileIdentity, Fingerprint, Learned};
     use crate::memory::interception::decide::Rule;
+
+    const SOME: Fingerprint = Fingerprint { bytes: [7; BEFORE + AFTER], shape: (BEFORE, 48) };
 
     #[test]
     fn remembers_by_file_and_offset_within_its_capacity() {
         let mut learned = Learned::new(3);
         let [a, b, c] = [1, 2, 3].map(FileIdentity);
-        learned.note(a, 10, Rule::Mov);
-        learned.note(a, 10, Rule::Mov);
-        learned.note(a, 10, Rule::Pun);
-        learned.note(b, 5, Rule::Pun);
+        learned.note(a, 10, Rule::Mov, SOME);
+        learned.note(a, 10, Rule::Mov, SOME);
+        learned.note(a, 10, Rule::Pun, SOME);
+        learned.note(b, 5, Rule::Pun, SOME);
         assert_eq!(learned.len(), 3);
-        let found: Vec<_> = learned.sites(a, 0..11).collect();
-        assert_eq!(found, [(10, Rule::Mov), (10, Rule::Pun)]);
-        assert_eq!(learned.sites(a, 11..99).count(), 0);
-        learned.note(c, 7, Rule::Mov);
-        assert_eq!(learned.sites(b, 0..99).count(), 0, "b was used longest ago");
+        let found = learned.sites(a, 0..11).into_iter().map(|known| (known.offset, known.rule));
+        assert_eq!(found.collect::<Vec<_>>(), [(10, Rule::Mov), (10, Rule::Pun)]);
+        assert_eq!(learned.sites(a, 11..99).len(), 0);
+        learned.note(c, 7, Rule::Mov, SOME);
+        assert_eq!(learned.sites(b, 0..99).len(), 0, "b was used longest ago");
         assert_eq!(learned.len(), 3);
         learned.forget(a);
         assert_eq!(learned.len(), 1);
@@ -126,7 +169,7 @@ mod tests {
         let mut learned = Learned::new(2);
         let file = FileIdentity(9);
         for offset in 0..5 {
-            learned.note(file, offset, Rule::Mov);
+            learned.note(file, offset, Rule::Mov, SOME);
         }
         assert_eq!(learned.len(), 2);
     }

@@ -11,11 +11,12 @@
 //!    [`trampoline::FILL`], given [`Gate::stub`](trampoline::Gate::stub) when `fresh`), then its
 //!    bytes, then the text by [`apply_to`](Patch::apply_to)'s one store, other vCPUs stopped
 //!    where [`needs_stop`](patch::Store::needs_stop) says so; then [`Process::commit`];
-//! 3. before text is written to, unmapped, replaced or made writable: [`Process::restore`].
+//! 3. before text is written to, unmapped, replaced or made writable: [`Process::restore`];
+//! 4. when a thread was interrupted: [`Process::call_at`], so that it is never seen in a trampoline.
 //!
 //! Parts: [`claims`], [`sites`], [`pool`] (a process's book and pages), [`learned`] (sites of files,
-//! for all processes), `boundary` (is that `mov` an instruction?), [`frames`] (where a function
-//! begins), [`patch`], [`code`]. Trusted. Neighbours: `memory` (address space, private copies of text),
+//! for all processes), `boundary` (is that `mov` an instruction?), [`frames`] and [`golang`] (where a
+//! function begins), `pad` (the third rule), [`patch`], [`code`]. Trusted. Neighbours: `memory` (address space, private copies of text),
 //! `platform` (the entry, the gate that stops vCPUs).
 
 use alloc::vec::Vec;
@@ -26,7 +27,9 @@ pub mod claims;
 pub mod code;
 pub mod decide;
 pub mod frames;
+pub mod golang;
 pub mod learned;
+mod pad;
 pub mod patch;
 pub mod pool;
 pub mod sites;
@@ -45,6 +48,8 @@ use trampoline::Gate;
 pub(crate) const PAGE: u64 = abi::layout::PAGE;
 /// How far from a site its trampoline may lie: ±2 GiB less what instructions and pages add.
 pub(crate) const REACH: u64 = (1 << 31) - (1 << 16);
+/// Retired trampolines that are worth a round of the vCPUs.
+const RETIRED_MAX: usize = 64;
 /// Bytes before a site that a decision looks at.
 pub const BEFORE: usize = 32;
 /// Bytes from a site on that a decision looks at.
@@ -58,12 +63,22 @@ pub struct Process {
     gate: Gate,
     book: Book,
     pool: Pool,
+    round: Round,
+}
+
+/// A system call that a thread has begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// Its number, where rax may not hold it yet.
+    pub number: Option<u32>,
+    /// Where it returns to.
+    pub back: u64,
 }
 
 impl Process {
     /// Nothing rewritten yet; all trampolines will lead to `gate`.
     pub fn new(gate: Gate) -> Self {
-        Self { gate, book: Book::new(), pool: Pool::new() }
+        Self { gate, book: Book::new(), pool: Pool::new(), round: Round::default() }
     }
 
     /// Where trampolines lead.
@@ -99,13 +114,11 @@ impl Process {
             self.book.refuse(at, Reason::Unsuitable);
             return Decision::LeaveTrap(Reason::Unsuitable);
         };
-        let proof = if self.book.has_mov(at) {
-            Proof::Learned(Rule::Pun) // jumped to: the `mov` is done already
-        } else {
-            Proof::Trapped { rax }
-        };
+        let proof = if self.book.has_mov(at) { Proof::Jumped } else { Proof::Trapped { rax } };
         let decision = self.decide(at, proof, text, space);
-        if let Decision::LeaveTrap(reason) = decision {
+        if let Decision::LeaveTrap(reason) = decision
+            && !text.is_incomplete()
+        {
             self.book.refuse(at, reason);
         }
         decision
@@ -134,19 +147,20 @@ impl Process {
     /// when it no longer fits, and then it must not be written.
     pub fn commit(&mut self, patch: &Patch, how: Origin) -> bool {
         self.book.claims().is_free(&patch.claim())
+            && patch.pad.is_none_or(|pad| self.book.claims().is_free(&pad.range()))
             && self.pool.commit(&patch.trampoline, pool::is_general(patch))
             && self.book.commit(patch, how == Origin::Learned)
     }
 
-    /// Forgets the patches that stand in the way of a change to `range` and returns them: the caller
-    /// puts their old bytes back (where the text is not about to vanish) before it lets any vCPU
-    /// run there.
-    pub fn restore(&mut self, range: &Range<u64>, now: Round) -> Vec<Patch> {
+    /// Forgets the patches that stand in the way of a change to `range` and returns them: by then
+    /// the caller has put the old bytes of their sites back; those of their pads it puts back when no vCPU
+    /// can be on the way through them, before it lets any run there.
+    pub fn restore(&mut self, range: &Range<u64>) -> Vec<Patch> {
         self.book.forget_refusals(range);
         let patches = self.book.restore_in(range);
         for patch in &patches {
             self.book.forget(patch.at);
-            self.pool.retire(patch.trampoline.at, now);
+            self.pool.retire(patch.clone(), self.round);
         }
         patches
     }
@@ -157,14 +171,40 @@ impl Process {
         self.pool.remove(range);
     }
 
-    /// Frees what was retired in rounds before `ended`; returns the pages to be unmapped.
+    /// The pages that hold rewritten text or trampolines.
+    pub fn pages(&self) -> impl Iterator<Item = u64> + '_ {
+        let text = self.book.patches().flat_map(|patch| {
+            let last = patch.at + patch.new.len() as u64 - 1;
+            [patch.at, last].into_iter().chain(patch.pad.map(|pad| pad.at))
+        });
+        text.map(code::page_of).chain(self.pool.pages())
+    }
+
+    /// Begins a round, when so much is retired that it is worth it: when every vCPU has been in the
+    /// LibOS since, the answer is for [`Self::reclaim`].
+    pub fn begin_round(&mut self) -> Option<Round> {
+        if self.pool.retired() < RETIRED_MAX {
+            return None;
+        }
+        self.round = Round(self.round.0 + 1);
+        Some(self.round)
+    }
+
+    /// Frees what was retired before a round began that has ended; returns the pages to be unmapped.
     pub fn reclaim(&mut self, ended: Round) -> Vec<u64> {
         self.pool.reclaim(ended)
     }
 
-    /// Whether `rip` is in a trampoline page: such a thread counts as being in the LibOS.
-    pub fn is_trampoline(&self, rip: u64) -> bool {
-        self.pool.contains(rip)
+    /// The call that a thread is about to make which was interrupted at `rip`; `None` when that is in no
+    /// trampoline and no pad. `rcx` and `r11` are the thread's.
+    pub fn call_at(&self, rip: u64, rcx: u64, r11: u64) -> Option<Call> {
+        let patch = self.book.on_the_way(rip).or_else(|| self.pool.retired_on_the_way(rip));
+        if let Some(patch) = patch {
+            return Some(Call { number: patch.number(), back: patch.site + patch::SHORT });
+        }
+        let stub = self.pool.stub_at(rip)?;
+        // Its first instruction moves the return address.
+        Some(Call { number: None, back: if rip == stub.start { rcx } else { r11 } })
     }
 }
 

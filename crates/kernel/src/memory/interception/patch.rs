@@ -11,6 +11,9 @@ use super::trampoline;
 /// Bytes that a pun's jump shares with what follows the `syscall`.
 pub(crate) const SHARED: u64 = 3;
 
+/// Bytes of a `syscall`, and of a jump with an 8-bit displacement.
+pub(crate) const SHORT: u64 = 2;
+
 /// Bytes of one replaced instruction.
 pub type Span = SmallVec<[u8; 8]>;
 
@@ -31,6 +34,27 @@ pub struct Patch {
     pub store: Store,
     /// What they lead to; to be written first.
     pub trampoline: Trampoline,
+    /// The jump on the way there, of rule *pad*: to be written before the site, and undone when the
+    /// site has been and no vCPU can be on its way any more.
+    pub pad: Option<Pad>,
+}
+
+/// A jump in dead bytes of the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pad {
+    /// Its address; all in one page.
+    pub at: u64,
+    /// The program's bytes there.
+    pub old: [u8; 5],
+    /// The jump.
+    pub new: [u8; 5],
+}
+
+impl Pad {
+    /// The bytes that it occupies.
+    pub fn range(&self) -> Range<u64> {
+        self.at..self.at + self.new.len() as u64
+    }
 }
 
 /// Code to be placed in a trampoline page.
@@ -132,7 +156,8 @@ pub enum Value {
 }
 
 impl Patch {
-    /// The bytes of text that must stay as they are while the patch stands.
+    /// The bytes at the site that must stay as they are while the patch stands. Those of its
+    /// [`pad`](Self::pad) have to as well.
     pub fn claim(&self) -> Range<u64> {
         let end = self.at + self.new.len() as u64;
         self.at..if self.rule == Rule::Pun { end + SHARED } else { end }
@@ -148,6 +173,27 @@ impl Patch {
     /// As [`Self::apply_to`], for undoing the patch.
     pub fn restore_to(&self, current: &[u8]) -> Option<Value> {
         self.exchange(current, &self.new, &self.old)
+    }
+
+    /// Whether a thread at `rip` has left the site and not yet come to its page's stub.
+    pub fn is_on_the_way(&self, rip: u64) -> bool {
+        self.trampoline.range().contains(&rip) || self.pad.is_some_and(|pad| pad.at == rip)
+    }
+
+    /// The program's bytes from `start` on, the address of its site or of its pad.
+    pub fn old_at(&self, start: u64) -> &[u8] {
+        match &self.pad {
+            Some(pad) if pad.at == start => &pad.old,
+            _ => &self.old,
+        }
+    }
+
+    /// The number that its trampoline loads; `None` when the program did.
+    pub fn number(&self) -> Option<u32> {
+        let [0xB8, number @ ..] = self.trampoline.code.first_chunk::<5>()? else {
+            return None;
+        };
+        (self.rule == Rule::Mov).then(|| u32::from_le_bytes(*number))
     }
 
     fn exchange(&self, current: &[u8], from: &[u8], to: &[u8]) -> Option<Value> {

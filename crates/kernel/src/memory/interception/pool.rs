@@ -8,9 +8,9 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use super::code::page_of;
-use super::decide::{PageState, Windows};
+use super::decide::{PageState, Rule, Windows};
 use super::patch::{Patch, Trampoline};
-use super::trampoline::Page;
+use super::trampoline::{Page, STUB};
 use super::{PAGE, REACH};
 
 /// Unused bytes that make a page worth offering for one more trampoline.
@@ -42,7 +42,7 @@ struct Held {
 #[derive(Clone, Debug, Default)]
 pub struct Pool {
     pages: BTreeMap<u64, Held>,
-    retired: Vec<(Round, u64)>,
+    retired: Vec<(Round, Patch)>,
 }
 
 impl Pool {
@@ -84,9 +84,27 @@ impl Pool {
         self.pages.get_mut(&base).is_some_and(|held| held.page.take(trampoline.range()))
     }
 
-    /// Gives up the trampoline at `at`, which no text leads to any more.
-    pub fn retire(&mut self, at: u64, now: Round) {
-        self.retired.push((now, at));
+    /// Gives up the trampoline of a patch that has been undone: no text leads there any more.
+    pub fn retire(&mut self, patch: Patch, now: Round) {
+        // Its pad is undone as well, when nobody can be there.
+        self.retired.push((now, Patch { pad: None, ..patch }));
+    }
+
+    /// How many are given up and not yet free.
+    pub fn retired(&self) -> usize {
+        self.retired.len()
+    }
+
+    /// As [`Book::on_the_way`](super::sites::Book::on_the_way), of those that are given up.
+    pub fn retired_on_the_way(&self, rip: u64) -> Option<&Patch> {
+        self.retired.iter().map(|(_, patch)| patch).find(|patch| patch.is_on_the_way(rip))
+    }
+
+    /// The stub of the page that holds `rip`.
+    pub fn stub_at(&self, rip: u64) -> Option<Range<u64>> {
+        let stub = self.pages.get(&page_of(rip))?.page.stub();
+        let range = stub..stub + STUB as u64;
+        range.contains(&rip).then_some(range)
     }
 
     /// Frees what was retired in a round before `ended`; returns the pages that hold nothing any
@@ -94,13 +112,13 @@ impl Pool {
     pub fn reclaim(&mut self, ended: Round) -> Vec<u64> {
         let mut empty = Vec::new();
         let pages = &mut self.pages;
-        self.retired.retain(|(round, at)| {
+        self.retired.retain(|(round, patch)| {
             if *round >= ended {
                 return true;
             }
-            let base = page_of(*at);
+            let base = patch.trampoline.page();
             if let Some(held) = pages.get_mut(&base) {
-                held.page.release(*at);
+                held.page.release(patch.trampoline.at);
                 if held.page.is_empty() {
                     pages.remove(&base);
                     empty.push(base);
@@ -114,7 +132,7 @@ impl Pool {
     /// Forgets all pages in `range`, because something else takes their place now. Every patch that
     /// leads there has been restored, and all vCPUs are stopped or have passed.
     pub fn remove(&mut self, range: Range<u64>) {
-        self.retired.retain(|(_, at)| !range.contains(at));
+        self.retired.retain(|(_, patch)| !range.contains(&patch.trampoline.at));
         self.pages.retain(|base, _| !range.contains(base));
     }
 
@@ -157,5 +175,5 @@ impl Windows for View<'_> {
 
 /// Whether a patch's trampoline could lie anywhere in reach.
 pub(crate) fn is_general(patch: &Patch) -> bool {
-    patch.rule == super::decide::Rule::Mov
+    matches!(patch.rule, Rule::Mov | Rule::Pad)
 }

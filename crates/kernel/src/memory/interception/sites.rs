@@ -1,7 +1,7 @@
 //! The book of one process's rewritten call sites.
 //!
 //! Answers for the rest of the LibOS: which patches must be undone before a range of memory is
-//! changed, what a reader of text must see, and where an instruction pointer stands.
+//! changed, what a reader of text must see, and on whose way to the LibOS an instruction pointer stands.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -27,6 +27,8 @@ pub struct Counters {
     pub mov: u64,
     /// Sites whose `syscall` is replaced now.
     pub pun: u64,
+    /// The same, by way of dead bytes.
+    pub pad: u64,
     /// Patches that were applied, ever.
     pub applied: u64,
     /// Of these, by a learned site and without a trap.
@@ -43,18 +45,6 @@ struct Entry {
     late: u32,
 }
 
-/// Where an instruction pointer stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// In a trampoline whose call returns to this address: it counts as "in the LibOS".
-    Trampoline {
-        /// The address behind the `syscall`.
-        back: u64,
-    },
-    /// In no trampoline.
-    Elsewhere,
-}
-
 /// The rewritten sites of one process.
 #[derive(Clone, Debug, Default)]
 pub struct Book {
@@ -62,6 +52,8 @@ pub struct Book {
     entries: BTreeMap<u64, Entry>,
     /// By the address of the trampoline.
     trampolines: BTreeMap<u64, u64>,
+    /// By the address of the pad.
+    pads: BTreeMap<u64, u64>,
     claims: Claims,
     refused: BTreeMap<u64, Reason>,
     counters: Counters,
@@ -132,8 +124,18 @@ impl Book {
     /// Enters a patch that is about to be written; false, and nothing is changed, when a byte of it
     /// is claimed.
     pub fn commit(&mut self, patch: &Patch, learned: bool) -> bool {
-        if !self.claims.insert(&patch.claim()) {
+        let pad = patch.pad.map(|pad| pad.range());
+        if pad.as_ref().is_some_and(|pad| !self.claims.is_free(pad))
+            || !self.claims.insert(&patch.claim())
+        {
             return false;
+        }
+        if let Some(pad) = pad {
+            if !self.claims.insert(&pad) {
+                self.claims.remove(patch.at);
+                return false;
+            }
+            self.pads.insert(pad.start, patch.at);
         }
         self.trampolines.insert(patch.trampoline.at, patch.at);
         self.entries.insert(patch.at, Entry { patch: patch.clone(), late: 0 });
@@ -148,8 +150,12 @@ impl Book {
     pub fn restore_in(&self, range: &Range<u64>) -> Vec<Patch> {
         let pages = page_of(range.start)..range.end;
         let led_here = self.trampolines.range(pages).map(|(_, at)| *at);
-        let mut at: Vec<u64> =
-            self.claims.overlapping(range).map(|claim| claim.start).chain(led_here).collect();
+        let mut at: Vec<u64> = self
+            .claims
+            .overlapping(range)
+            .map(|claim| self.owner(&claim))
+            .chain(led_here)
+            .collect();
         at.sort_unstable();
         at.dedup();
         at.iter().filter_map(|at| self.entries.get(at)).map(|entry| entry.patch.clone()).collect()
@@ -165,6 +171,10 @@ impl Book {
     pub fn forget(&mut self, at: u64) -> Option<Patch> {
         let Entry { patch, .. } = self.entries.remove(&at)?;
         self.claims.remove(at);
+        if let Some(pad) = patch.pad {
+            self.claims.remove(pad.at);
+            self.pads.remove(&pad.at);
+        }
         self.trampolines.remove(&patch.trampoline.at);
         self.counters.restored += 1;
         *self.count(patch.rule) -= 1;
@@ -176,32 +186,41 @@ impl Book {
         self.refused.retain(|site, _| !range.contains(site));
     }
 
+    /// The program's own bytes in `range` that patches replaced, with their addresses, in order.
+    pub fn replaced_in(&self, range: &Range<u64>) -> Vec<(u64, u8)> {
+        let old = self.claims.overlapping(range).filter_map(|claim| {
+            let entry = self.entries.get(&self.owner(&claim))?;
+            Some((claim.start..).zip(entry.patch.old_at(claim.start).iter().copied()))
+        });
+        old.flatten().collect()
+    }
+
     /// Puts the program's own bytes over what was read from memory at `at`.
     pub fn overlay(&self, at: u64, read: &mut [u8]) {
         let end = at.saturating_add(read.len() as u64);
-        for claim in self.claims.overlapping(&(at..end)) {
-            let Some(entry) = self.entries.get(&claim.start) else {
-                continue;
-            };
-            for (address, byte) in (claim.start..).zip(&entry.patch.old) {
-                let place = address
-                    .checked_sub(at)
-                    .and_then(|offset| read.get_mut(usize::try_from(offset).ok()?));
-                if let Some(place) = place {
-                    *place = *byte;
-                }
+        for (address, byte) in self.replaced_in(&(at..end)) {
+            let place = address
+                .checked_sub(at)
+                .and_then(|offset| read.get_mut(usize::try_from(offset).ok()?));
+            if let Some(place) = place {
+                *place = byte;
             }
         }
     }
 
-    /// Where `rip` stands. In a page's stub no site is known any more (the return address is in rcx
-    /// or r11): ask [`super::pool::Pool::contains`] for the whole page.
-    pub fn place_of(&self, rip: u64) -> Place {
-        let before = self.trampolines.range(..=rip).next_back();
-        before
-            .and_then(|(_, at)| self.entries.get(at))
-            .filter(|entry| entry.patch.trampoline.range().contains(&rip))
-            .map_or(Place::Elsewhere, |entry| Place::Trampoline { back: entry.patch.site + 2 })
+    /// The patch on whose way to the LibOS `rip` lies: in its trampoline, or at its pad. In a page's stub
+    /// no site is known any more.
+    pub fn on_the_way(&self, rip: u64) -> Option<&Patch> {
+        let led = self.trampolines.range(..=rip).next_back().map(|(_, at)| at);
+        let at = led.into_iter().chain(self.pads.get(&rip));
+        at.filter_map(|at| self.entries.get(at))
+            .map(|entry| &entry.patch)
+            .find(|patch| patch.is_on_the_way(rip))
+    }
+
+    /// The patch that made a claim, by its address.
+    fn owner(&self, claim: &Range<u64>) -> u64 {
+        self.pads.get(&claim.start).copied().unwrap_or(claim.start)
     }
 
     /// All patches, by address.
@@ -213,6 +232,7 @@ impl Book {
         match rule {
             Rule::Mov => &mut self.counters.mov,
             Rule::Pun => &mut self.counters.pun,
+            Rule::Pad => &mut self.counters.pad,
         }
     }
 }

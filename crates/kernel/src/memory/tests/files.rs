@@ -9,7 +9,7 @@ use storage::pages::Pages;
 
 use super::super::map::{FileSource, MapFlags, Request, Type};
 use super::super::populate::{Access, Refusal};
-use super::super::text::{Change, Patching, TextWatcher};
+use super::super::text::{Change, Patching, Text, TextWatcher};
 use super::super::{Key, PAGE, Prot};
 use super::{Content, World, file};
 
@@ -173,6 +173,8 @@ impl TextWatcher for Patcher {
             extent.write(0, &100_u64.to_le_bytes());
         }
     }
+
+    fn mapped(&self, _: &Text, _: &mut Patching<'_>) {}
 
     fn copy_in(&self, address: u64, out: &mut [u8]) -> Result<(), Short> {
         user::copy_in(address, out)?;

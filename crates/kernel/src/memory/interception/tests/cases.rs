@@ -3,12 +3,12 @@
 use iced_x86::{Code, Decoder, DecoderOptions, Instruction};
 
 use super::world::{BASE, GATE, Program, World};
+use crate::memory::interception::Call;
 use crate::memory::interception::Origin;
 use crate::memory::interception::decide::{Decision, RESTORER, Reason, Rule};
 use crate::memory::interception::patch::Company::{Alone, OldOrNew, Unsynchronised};
 use crate::memory::interception::patch::{Store, Width};
 use crate::memory::interception::pool::Round;
-use crate::memory::interception::sites::Place;
 
 /// `mov $39,%eax; syscall; cmp $-4096,%rax`.
 const GETPPID: [u8; 13] = [0xB8, 39, 0, 0, 0, 0x0F, 0x05, 0x48, 0x3D, 0x00, 0xF0, 0xFF, 0xFF];
@@ -29,13 +29,16 @@ fn the_short_mov() {
     assert_eq!(world.program.slice(at + 5..at + 7), [0x0F, 0x05], "the system call stays");
     world.check(&patch, 39);
     assert_eq!(patch.trampoline.range().end - patch.trampoline.at, 17);
-    assert_eq!(
-        world.process.book().place_of(patch.trampoline.at + 5),
-        Place::Trampoline { back: at + 7 }
-    );
-    assert!(world.process.is_trampoline(patch.trampoline.at));
-    assert!(!world.process.is_trampoline(at));
-    assert_eq!(world.process.book().place_of(at), Place::Elsewhere);
+    let call = Call { number: Some(39), back: at + 7 };
+    for inside in patch.trampoline.range() {
+        assert_eq!(world.process.call_at(inside, 1, 2), Some(call));
+    }
+    let stub = patch.trampoline.stub;
+    assert_eq!(world.process.call_at(stub, 1, 2), Some(Call { number: None, back: 1 }));
+    assert_eq!(world.process.call_at(stub + 3, 1, 2), Some(Call { number: None, back: 2 }));
+    for elsewhere in [at, at + 5, at + 7, patch.trampoline.range().end] {
+        assert_eq!(world.process.call_at(elsewhere, 1, 2), None);
+    }
 }
 
 #[test]
@@ -216,10 +219,10 @@ fn a_jump_to_the_system_call_gets_a_pun_of_its_own() {
     assert_eq!(world.process.book().counters().mov, 1);
     assert_eq!(world.process.book().counters().pun, 1);
     // Undone, all is as it was.
-    let undone = world.process.restore(&(at..at + 1), Round(0));
+    let undone = world.process.restore(&(at..at + 1));
     assert_eq!(undone.len(), 1);
     let undone: Vec<_> =
-        undone.into_iter().chain(world.process.restore(&(at + 8..at + 9), Round(0))).collect();
+        undone.into_iter().chain(world.process.restore(&(at + 8..at + 9))).collect();
     assert_eq!(undone.len(), 2, "the pun depends on the byte behind");
     for patch in &undone {
         world.program.write(patch, true);
@@ -232,7 +235,7 @@ fn a_jump_to_the_system_call_gets_a_pun_of_its_own() {
     let mut freed = world.process.reclaim(Round(1));
     freed.sort_unstable();
     assert_eq!(freed, pages);
-    assert!(!world.process.is_trampoline(mov.trampoline.at));
+    assert_eq!(world.process.call_at(mov.trampoline.at, 0, 0), None);
 }
 
 #[test]
@@ -241,10 +244,10 @@ fn a_mapping_over_a_window_restores_its_sites() {
     let Decision::Pun(patch) = world.trap(at, 39) else { panic!() };
     let page = patch.trampoline.page();
     assert!(!world.process.book().is_clear(&(page + 4000..page + 4096)));
-    let restored = world.process.restore(&(page..page + 4096), Round(0));
+    let restored = world.process.restore(&(page..page + 4096));
     assert_eq!(restored, [patch]);
     world.process.hand_over(page..page + 4096);
-    assert!(!world.process.is_trampoline(page));
+    assert_eq!(world.process.call_at(page, 0, 0), None);
 }
 
 #[test]

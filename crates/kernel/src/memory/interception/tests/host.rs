@@ -6,9 +6,9 @@ use crate::memory::interception::code::Code;
 use crate::memory::interception::decide::{
     Decision, Proof, Rule, Site, Surroundings, Text, decide,
 };
-use crate::memory::interception::frames;
 use crate::memory::interception::pool::Pool;
 use crate::memory::interception::{AFTER, BEFORE};
+use crate::memory::interception::{frames, golang};
 use iced_x86::{Decoder, DecoderOptions};
 use std::ops::Range;
 use std::path::Path;
@@ -18,12 +18,36 @@ struct Mapped {
     program: Program,
     sections: Vec<Range<u64>>,
     frames: Option<Range<u64>>,
+    table: Option<golang::Table>,
+    bias: u64,
+    file: Vec<u8>,
+}
+
+fn read_file(file: &[u8], at: u64, out: &mut [u8]) -> usize {
+    let tail = usize::try_from(at).ok().and_then(|at| file.get(at..)).unwrap_or_default();
+    let len = tail.len().min(out.len());
+    out[..len].copy_from_slice(&tail[..len]);
+    len
 }
 
 impl Text for Mapped {
     fn function_start(&self, address: u64) -> Option<u64> {
         let read = |at, buffer: &mut [u8]| self.program.read(at, buffer);
         frames::function_start(&read, self.frames.as_ref()?, address)
+    }
+
+    fn function(&self, address: u64) -> Option<Range<u64>> {
+        match self.table {
+            Some(table) => {
+                let read = |at, out: &mut [u8]| read_file(&self.file, at, out);
+                let found = table.function(&read, address - self.bias)?;
+                Some(found.start + self.bias..found.end + self.bias)
+            }
+            None => {
+                let read = |at, buffer: &mut [u8]| self.program.read(at, buffer);
+                frames::function(&read, self.frames.as_ref()?, address)
+            }
+        }
     }
 
     fn read(&self, at: u64, buffer: &mut [u8]) -> usize {
@@ -68,7 +92,8 @@ fn map(path: &Path) -> Option<Mapped> {
     let [offset, address, ..] = loads[0];
     let frames = frames::section(&file[..4096], offset, base + address);
     let program = Program { base: base + first, bytes, starts: Vec::new() };
-    Some(Mapped { program, sections, frames })
+    let table = golang::Table::find(&|at, out: &mut [u8]| read_file(&file, at, out));
+    Some(Mapped { program, sections, frames, table, bias: base, file })
 }
 
 #[derive(Debug, Default, PartialEq)]
@@ -76,7 +101,8 @@ struct Counts {
     sites: u32,
     mov: u32,
     pun: u32,
-    either: u32,
+    pad: u32,
+    any: u32,
 }
 
 fn count(mapped: &Mapped) -> Counts {
@@ -112,7 +138,9 @@ fn count(mapped: &Mapped) -> Counts {
             let pun = matches!(ask(Proof::Learned(Rule::Pun)), Decision::Pun(_));
             counts.mov += u32::from(mov);
             counts.pun += u32::from(pun);
-            counts.either += u32::from(mov || pun);
+            let pad = matches!(ask(Proof::Learned(Rule::Pad)), Decision::Pad(_));
+            counts.pad += u32::from(pad);
+            counts.any += u32::from(mov || pun || pad);
         }
     }
     counts
@@ -140,7 +168,11 @@ fn libraries_of_this_machine() {
         if path.ends_with("libc.so.6") {
             assert!(counts.sites > 400, "{counts:?}");
             assert!(counts.mov * 100 >= counts.sites * 75, "{counts:?}");
-            assert!(counts.either * 100 >= counts.sites * 98, "{counts:?}");
+            assert!(counts.any * 100 >= counts.sites * 98, "{counts:?}");
+        }
+        if path.ends_with("bin/go") {
+            assert!(mapped.table.is_some());
+            assert!(counts.any * 100 >= counts.sites * 90, "{counts:?}");
         }
     }
 }

@@ -1,9 +1,8 @@
 //! Random code: whatever is decided, no other instruction changes.
 
 use super::world::{BASE, Program, World};
-use crate::memory::interception::decide::{Decision, Rule, SYSCALL};
+use crate::memory::interception::decide::{Rule, SYSCALL};
 use crate::memory::interception::frames;
-use crate::memory::interception::pool::Round;
 use iced_x86::{Decoder, DecoderOptions, Instruction, InstructionInfoFactory, Register};
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof, proptest};
 
@@ -66,10 +65,8 @@ proptest! {
         for (index, instruction) in syscalls {
             let previous = index.checked_sub(1).map(|index| before[index]);
             let rax = rax_before(previous, world.original.slice(BASE..instruction.ip()));
-            if let Decision::Mov(patch) | Decision::Pun(patch) =
-                world.trap(instruction.ip(), rax)
-            {
-                patches.push((patch, rax));
+            if let Some(patch) = world.trap(instruction.ip(), rax).patch() {
+                patches.push((patch.clone(), rax));
             }
         }
         // Every patch works with all others in place.
@@ -102,7 +99,7 @@ proptest! {
             let touched: Vec<_> = bytes.clone().filter(|at| replaced(*at)).collect();
             assert!(touched.is_empty() || touched.len() == instruction.len(), "{instruction:?}");
         }
-        for patch in world.process.restore(&(BASE..BASE + 4096), Round::default()) {
+        for patch in world.process.restore(&(BASE..BASE + 4096)) {
             world.program.write(&patch, true);
         }
         assert_eq!(world.program.bytes, world.original.bytes);

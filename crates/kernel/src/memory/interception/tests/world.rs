@@ -50,6 +50,12 @@ impl Program {
 
     /// Writes a patch as the LibOS would.
     pub(super) fn write(&mut self, patch: &Patch, restore: bool) {
+        if let Some(pad) = patch.pad {
+            let (old, new) = if restore { (pad.new, pad.old) } else { (pad.old, pad.new) };
+            let place = self.slice_mut(pad.range());
+            assert_eq!(place, old);
+            place.copy_from_slice(&new);
+        }
         let store = patch.store;
         let (at, len) = match store {
             Store::One { at, width, .. } => (at, if width == Width::Two { 2 } else { 8 }),
@@ -73,6 +79,12 @@ impl Program {
 impl Text for Program {
     fn function_start(&self, address: u64) -> Option<u64> {
         self.starts.iter().copied().filter(|start| *start <= address).max()
+    }
+
+    fn function(&self, address: u64) -> Option<Range<u64>> {
+        let start = self.function_start(address)?;
+        let next = self.starts.iter().copied().filter(|start| *start > address).min()?;
+        Some(start..next)
     }
 
     fn read(&self, at: u64, buffer: &mut [u8]) -> usize {
@@ -134,7 +146,7 @@ impl World {
     /// A trap at `site`: decides and writes.
     pub(super) fn trap(&mut self, site: u64, rax: u64) -> Decision {
         let decision = self.process.consider(site, rax, Some(&self.original), &self.space);
-        if let Decision::Mov(patch) | Decision::Pun(patch) = &decision {
+        if let Some(patch) = decision.patch() {
             self.apply(patch, Origin::Trap);
         }
         decision

@@ -61,6 +61,8 @@ const NOWHERE: u32 = u32::MAX;
 
 /// Flags that user code may set: CF PF AF ZF SF TF DF OF NT RF AC ID.
 const USER_FLAGS: u64 = 0x0025_4dd5;
+/// TF: a trap behind each instruction.
+const TRAP_FLAG: u64 = 0x100;
 /// Flags that are always set: bit 1, and IF.
 const FIXED_FLAGS: u64 = 0x202;
 
@@ -112,6 +114,12 @@ impl UserContext {
             self.held_by = block.index;
         }
         self.registers.rflags = self.registers.rflags & USER_FLAGS | FIXED_FLAGS;
+        let stepping = self.registers.rflags & TRAP_FLAG != 0 && self.gs_base == 0;
+        if stepping {
+            // The first trap must come behind the program's next instruction: only an interrupt return
+            // loads flags and place at once, and it is taken for programs with a GS of their own.
+            self.gs_base = block.this;
+        }
         block.held.set(Held::UNKNOWN);
         vcpu::enter_user_state();
         let reason: u64;
@@ -130,6 +138,9 @@ impl UserContext {
                 out("rax") reason,
                 clobber_abi("sysv64"),
             );
+        }
+        if stepping && self.gs_base == block.this {
+            self.gs_base = 0;
         }
         match reason {
             REASON_CALL => Exit::Call,

@@ -89,8 +89,11 @@ impl Space {
             if hint < region.start {
                 return Err(Errno::EPERM.because("nothing can be mapped below 64 KiB"));
             }
+            // Where trampolines lie the program knows of nothing.
+            let wanted = hint..hint + len;
+            let in_use = |(_, area): (u64, &Area)| !area.is_hidden();
             if request.flags.contains(MapFlags::FIXED_NO_REPLACE)
-                && !state.areas.is_free(&(hint..hint + len))
+                && state.areas.overlapping(&wanted).any(in_use)
             {
                 return Err(Errno::EEXIST.because("the range is in use (MAP_FIXED_NOREPLACE)"));
             }

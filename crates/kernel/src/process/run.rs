@@ -117,7 +117,8 @@ async fn live(kernel: &'static Kernel, thread: Arc<Thread>, registers: &'static 
                 }
             }
             Exit::Fault(raised) => {
-                // A program that steps through its instructions sees a rewritten call as one of them.
+                // A program that steps through its instructions sees a rewritten call as one of them; the
+                // next trap comes behind the instruction that follows, as on Linux.
                 if process.interception.settle(&mut cx.registers.registers) {
                     interrupted = call(&mut cx).await;
                 } else if vsyscall::is_there(cx.registers.registers.rip) {

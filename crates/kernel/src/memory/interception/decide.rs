@@ -162,6 +162,11 @@ impl Reason {
         Self::Unsuitable,
     ];
 
+    /// Whether the reason may pass without a change to the text.
+    pub fn may_pass(self) -> bool {
+        matches!(self, Self::Claimed | Self::NoWindow | Self::NoPool)
+    }
+
     /// The counter's name in `adyton stat`.
     pub fn name(self) -> &'static str {
         match self {

@@ -63,9 +63,7 @@ fn find(site: &Site<'_>, around: &Surroundings<'_>, text: &dyn Text) -> Option<u
         (dead.start.max(reach.start)..last).find(fits)
     };
     let own = text.function(site.at)?;
-    if own.end < reach.end
-        && let Some(at) = dead_end(text, &own, Some(site.at)).and_then(within)
-    {
+    if let Some(at) = dead_end(text, &own, Some(site.at)).and_then(within) {
         return Some(at);
     }
     if own.start <= reach.start {

@@ -14,6 +14,8 @@ use super::patch::Patch;
 
 /// Refusals that are remembered, so that a site which stays a trap costs no second decision.
 const REFUSALS_MAX: usize = 4096;
+/// Traps of a refused site before it is looked at again.
+const AGAIN_MIN: u32 = 64;
 /// Late traps at a site whose `mov` is replaced before it is taken for a jump's target: a few can
 /// come from vCPUs that had fetched the old bytes.
 const LATE_MAX: u32 = 2;
@@ -45,6 +47,12 @@ struct Entry {
     late: u32,
 }
 
+#[derive(Clone, Copy, Debug)]
+struct Refusal {
+    reason: Reason,
+    traps: u32,
+}
+
 /// The rewritten sites of one process.
 #[derive(Clone, Debug, Default)]
 pub struct Book {
@@ -55,7 +63,7 @@ pub struct Book {
     /// By the address of the pad.
     pads: BTreeMap<u64, u64>,
     claims: Claims,
-    refused: BTreeMap<u64, Reason>,
+    refused: BTreeMap<u64, Refusal>,
     counters: Counters,
 }
 
@@ -86,8 +94,13 @@ impl Book {
     /// a decision of its own when that happens repeatedly.
     pub fn trapped(&mut self, site: u64) -> Result<(), Reason> {
         self.counters.trapped += 1;
-        if let Some(reason) = self.refused.get(&site) {
-            return Err(*reason);
+        if let Some(refusal) = self.refused.get_mut(&site) {
+            refusal.traps = refusal.traps.saturating_add(1);
+            // What was in the way may be gone by now; ever less often it is looked at again.
+            let due = refusal.traps >= AGAIN_MIN && refusal.traps.is_power_of_two();
+            if !(due && refusal.reason.may_pass()) {
+                return Err(refusal.reason);
+            }
         }
         if self.entries.contains_key(&site) {
             return Err(Reason::Late);
@@ -116,8 +129,10 @@ impl Book {
         {
             *count += 1;
         }
-        if self.refused.len() < REFUSALS_MAX {
-            self.refused.insert(site, reason);
+        if let Some(refusal) = self.refused.get_mut(&site) {
+            refusal.reason = reason;
+        } else if self.refused.len() < REFUSALS_MAX {
+            self.refused.insert(site, Refusal { reason, traps: 0 });
         }
     }
 
@@ -137,6 +152,7 @@ impl Book {
             }
             self.pads.insert(pad.start, patch.at);
         }
+        self.refused.remove(&patch.site);
         self.trampolines.insert(patch.trampoline.at, patch.at);
         self.entries.insert(patch.at, Entry { patch: patch.clone(), late: 0 });
         self.counters.applied += 1;

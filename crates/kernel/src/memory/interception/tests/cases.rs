@@ -251,6 +251,19 @@ fn a_mapping_over_a_window_restores_its_sites() {
 }
 
 #[test]
+fn a_refused_site_is_looked_at_again_when_a_page_may_be_free() {
+    let (mut world, at) = World::around(&[0x0F, 0x05, 0x48, 0x3D, 0x00, 0xF0, 0xFF, 0xFF]);
+    world.space.0.push(0..u64::MAX);
+    assert_eq!(refused(&world.trap(at, 39)), Reason::NoWindow);
+    world.space.0.pop();
+    for _ in 0..63 {
+        assert_eq!(refused(&world.trap(at, 39)), Reason::NoWindow);
+    }
+    assert!(matches!(world.trap(at, 39), Decision::Pun(_)));
+    assert_eq!(world.process.book().unpatched_sites(), 0);
+}
+
+#[test]
 fn readers_see_the_programs_own_bytes() {
     let (mut world, at) = World::around(&GETPPID);
     world.trap(at + 5, 39);
@@ -403,4 +416,85 @@ fn puns_share_a_page_without_overlap() {
     for patch in &patches {
         world.check(patch, 39);
     }
+}
+
+/// `mov %edi,%eax; syscall; mov %rax,%rax`: no number, and no window below 1 GiB.
+const BARE: [u8; 7] = [0x89, 0xF8, 0x0F, 0x05, 0x48, 0x89, 0xC0];
+
+/// A program at 4 MiB: `code` is a function, another one lies behind it; the site is at 2.
+fn low(code: &[u8]) -> (World, u64) {
+    let base = 0x40_0000;
+    let mut bytes = code.to_vec();
+    bytes.resize(code.len() + 64, 0x90);
+    let starts = vec![base, base + code.len() as u64];
+    (World::new(Program { base, bytes, starts }), base + 2)
+}
+
+#[test]
+fn dead_bytes_behind_a_function() {
+    for end in [&[0xC3][..], &[0xEB, 0xF8], &[0xE9, 0, 0, 0, 1], &[0xFF, 0xE0], &[0x0F, 0x0B]] {
+        for padding in [&[0xCC; 5][..], &[0x90; 5], &[0x66, 0x0F, 0x1F, 0x44, 0, 0]] {
+            let (mut world, at) = low(&[&BARE[..], end, padding].concat());
+            let Decision::Pad(patch) = world.trap(at, 39) else { panic!("{end:x?} {padding:x?}") };
+            let pad = patch.pad.expect("a pad");
+            assert_eq!(pad.at, at + 5 + end.len() as u64);
+            assert_eq!(world.program.slice(at..at + 1), [0xEB]);
+            assert_eq!(world.follow(at).1, at + 2);
+            assert_eq!(
+                world.process.call_at(pad.at, 1, 2),
+                Some(Call { number: None, back: at + 2 })
+            );
+            assert_eq!(world.process.call_at(pad.at + 1, 1, 2), None);
+            let mut seen = world.program.bytes.clone();
+            world.process.book().overlay(world.program.base, &mut seen);
+            assert_eq!(seen, world.original.bytes);
+            // Who changes the pad gets the whole back.
+            for patch in world.process.restore(&(pad.at + 4..pad.at + 5)) {
+                world.program.write(&patch, true);
+            }
+            assert_eq!(world.program.bytes, world.original.bytes);
+        }
+    }
+}
+
+#[test]
+fn bytes_that_may_not_be_dead() {
+    let ends: [(&[u8], &str); 8] = [
+        (&[0xC3, 0xCC, 0xCC, 0xCC, 0xCC], "too few"),
+        (&[0x90, 0x90, 0x90, 0x90, 0x90, 0x90], "run through"),
+        (&[0xE8, 0, 0, 0, 0, 0xCC, 0xCC, 0xCC, 0xCC, 0xCC], "a call returns there"),
+        (&[0xEB, 0x03, 0xC3, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90], "jumped into"),
+        (&[0x74, 0xCC, 0xCC, 0xCC, 0xCC, 0xCC], "the first is a jump's"),
+        (&[0xC3, 0x48, 0xB8, 0xCC, 0xCC, 0xCC, 0xCC, 0xCC, 0xCC, 0xCC, 0xCC], "a number"),
+        (&[0xC3, 0xCC, 0xCC, 0xCC, 0xCC, 0xCC, 0x90, 0xC3], "not at the end"),
+        (&[0xC3, 0xCC, 0xCC, 0xCC, 0xCC, 0xCC, 0xB8], "what follows begins before the function"),
+    ];
+    for (end, why) in ends {
+        let (mut world, at) = low(&[&BARE[..], end].concat());
+        assert_eq!(refused(&world.trap(at, 39)), Reason::NoWindow, "{why}");
+    }
+    // Out of a short jump's reach, and just within.
+    let far = |len: usize| [&BARE[..], &vec![0x90; len], &[0xC3], &[0xCC; 5]].concat();
+    let (mut world, at) = low(&far(123));
+    assert!(matches!(world.trap(at, 39), Decision::Pad(_)));
+    let (mut world, at) = low(&far(124));
+    assert_eq!(refused(&world.trap(at, 39)), Reason::NoWindow);
+    // No function is known.
+    let (mut world, at) = low(&[&BARE[..], &[0xC3], &[0xCC; 8]].concat());
+    world.original.starts.clear();
+    assert_eq!(refused(&world.trap(at, 39)), Reason::NoWindow);
+}
+
+#[test]
+fn two_sites_share_dead_bytes_until_there_are_no_more() {
+    let code = [&BARE[..], &BARE, &BARE, &[0xC3], &[0xCC; 12]].concat();
+    let (mut world, at) = low(&code);
+    let Decision::Pad(first) = world.trap(at, 39) else { panic!() };
+    let Decision::Pad(second) = world.trap(at + 7, 39) else { panic!() };
+    assert_eq!(first.pad.expect("a pad").range().end, second.pad.expect("a pad").at);
+    assert_eq!(refused(&world.trap(at + 14, 39)), Reason::NoWindow);
+    // A pad does not cross into another page.
+    let (mut world, at) = low(&[&[0x90; 4084][..], &BARE, &[0xC3], &[0xCC; 12]].concat());
+    let Decision::Pad(patch) = world.trap(at + 4084, 39) else { panic!() };
+    assert_eq!(patch.pad.expect("a pad").at % 4096, 0);
 }

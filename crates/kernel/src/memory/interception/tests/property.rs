@@ -3,7 +3,9 @@
 use super::world::{BASE, Program, World};
 use crate::memory::interception::decide::{Rule, SYSCALL};
 use crate::memory::interception::frames;
-use iced_x86::{Decoder, DecoderOptions, Instruction, InstructionInfoFactory, Register};
+use iced_x86::{
+    Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, Mnemonic, Register,
+};
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof, proptest};
 
 fn decoded(bytes: &[u8]) -> Vec<Instruction> {
@@ -25,6 +27,11 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
         1 => Just(vec![0x48, 0x89, 0xC7]),
         1 => Just(vec![0x8D]),
         2 => proptest::collection::vec(any::<u8>(), 1..8),
+        1 => (5_usize..20).prop_map(|len| vec![0xCC; len]),
+        1 => (5_usize..20).prop_map(|len| vec![0x90; len]),
+        1 => Just(vec![0x66, 0x0F, 0x1F, 0x84, 0, 0, 0, 0, 0]),
+        1 => any::<u8>().prop_map(|by| vec![0xEB, by]),
+        1 => any::<u8>().prop_map(|by| vec![0x74, by]),
     ]
 }
 
@@ -48,16 +55,31 @@ proptest! {
     fn nothing_else_changes(
         pieces in proptest::collection::vec(piece(), 1..40),
         function_is_known in any::<bool>(),
+        padding in prop_oneof![
+            Just([0xC3, 0xCC].as_slice()), Just([0xC3, 0x90].as_slice()),
+            Just([0xEB, 0xCC].as_slice()), Just([0x90, 0x90].as_slice()),
+        ],
+        room in 0_usize..16,
+        crowded in any::<bool>(),
     ) {
         let mut bytes = pieces.concat();
         if let Some(invalid) = decoded(&bytes).iter().find(|i| i.is_invalid()) {
             bytes.truncate(usize::try_from(invalid.ip() - BASE).unwrap()); // nothing runs beyond
         }
+        // The function ends in what may be padding, and another one follows.
+        bytes.push(padding[0]);
+        bytes.resize(bytes.len() + room, padding[1]);
+        let next = BASE + bytes.len() as u64;
         bytes.resize(bytes.len() + 32, 0x90);
         let before = decoded(&bytes);
-        let starts = if function_is_known { vec![BASE] } else { Vec::new() };
+        let starts = if function_is_known { vec![BASE, next] } else { Vec::new() };
         let program = Program { base: BASE, bytes, starts };
         let mut world = World::new(program);
+        if crowded {
+            // No windows for puns: all but the pool's own place is taken.
+            let pool = (BASE & !4095) + (16 << 20);
+            world.space.0.extend([0..pool, pool + (1 << 27) + 4096..u64::MAX]);
+        }
         let mut patches = Vec::new();
         let syscalls = before.iter().enumerate().filter(|(_, i)| {
             i.code() == iced_x86::Code::Syscall && i.len() == 2
@@ -72,7 +94,7 @@ proptest! {
         // Every patch works with all others in place.
         for (patch, rax) in &patches {
             let pun = patches.iter().any(|(other, _)| {
-                other.rule == Rule::Pun && other.at == patch.site && patch.rule == Rule::Mov
+                other.rule != Rule::Mov && other.at == patch.site && patch.rule == Rule::Mov
             });
             assert!(!pun);
             let (number, back, _) = world.follow(patch.at);
@@ -86,6 +108,7 @@ proptest! {
         let replaced = |at: u64| {
             patches.iter().any(|(patch, _)| {
                 (patch.at..patch.at + patch.old.len() as u64).contains(&at)
+                    || patch.pad.is_some_and(|pad| pad.range().contains(&at))
             })
         };
         for (at, (now, then)) in
@@ -93,8 +116,23 @@ proptest! {
         {
             assert!(now == then || replaced(at));
         }
+        // Nobody runs or jumps into a pad.
+        let pads: Vec<_> = patches.iter().filter_map(|(patch, _)| patch.pad).collect();
+        let in_pad = |at: u64| pads.iter().any(|pad| pad.range().contains(&at));
+        for (instruction, behind) in before.iter().zip(&before[1..]) {
+            let dead = in_pad(instruction.ip())
+                || [Mnemonic::Int3, Mnemonic::Nop].contains(&instruction.mnemonic());
+            let ends = instruction.next_ip() == behind.ip()
+                && !matches!(instruction.flow_control(),
+                    FlowControl::Return | FlowControl::UnconditionalBranch
+                    | FlowControl::IndirectBranch | FlowControl::Exception);
+            assert!(dead || !ends || !in_pad(behind.ip()), "{instruction:?} runs into a pad");
+            assert!(in_pad(instruction.ip()) || !in_pad(instruction.near_branch_target()));
+        }
         // What is replaced are whole instructions of the program.
-        for instruction in &before {
+        for instruction in before.iter().filter(|instruction| {
+            ![Mnemonic::Int3, Mnemonic::Nop].contains(&instruction.mnemonic())
+        }) {
             let bytes = instruction.ip()..instruction.next_ip();
             let touched: Vec<_> = bytes.clone().filter(|at| replaced(*at)).collect();
             assert!(touched.is_empty() || touched.len() == instruction.len(), "{instruction:?}");

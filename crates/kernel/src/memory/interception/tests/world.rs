@@ -184,7 +184,7 @@ impl World {
             let instruction = Decoder::with_ip(64, bytes, rip, DecoderOptions::NONE).decode();
             rip = instruction.next_ip();
             match instruction.code() {
-                Code::Jmp_rel32_64 => rip = instruction.near_branch64(),
+                Code::Jmp_rel8_64 | Code::Jmp_rel32_64 => rip = instruction.near_branch64(),
                 Code::Mov_r32_imm32 => rax = instruction.immediate64(),
                 Code::Lea_r64_m if instruction.is_ip_rel_memory_operand() => {
                     rcx = instruction.ip_rel_memory_address();

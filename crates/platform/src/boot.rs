@@ -124,6 +124,12 @@ pub unsafe fn start(boot: *const Boot) -> Start {
     if config.magic != CONFIG_MAGIC || config.version != VERSION || config.address_space != size {
         fail(format_args!("the measured configuration does not fit this image"));
     }
+    if features.apx {
+        // A switch would lose r16 to r31, and what REX2 makes of a byte before a call is not looked at.
+        fail(format_args!(
+            "the host enabled APX, which is not supported; boot it with clearcpuid=apx"
+        ));
+    }
     crash::init(config.flags & abi::plan::config::DEBUG != 0 && boot.wanted & wanted::TRACE != 0);
     if boot.vcpus == 0 || boot.vcpus > config.max_vcpus {
         fail(format_args!("{} vCPUs asked, {} measured", boot.vcpus, config.max_vcpus));

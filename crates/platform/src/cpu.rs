@@ -22,9 +22,14 @@ pub struct Features {
     pub pku: bool,
     /// State components enabled in XCR0.
     pub xcr0: u64,
+    /// The host enabled APX: registers r16 to r31, and encodings that nobody here decodes.
+    pub apx: bool,
     /// AMD's promise on 8-byte stores into code holds.
     pub amd: bool,
 }
+
+/// The bit of APX in XCR0.
+const APX: u64 = 1 << 19;
 
 static FEATURES: Once<Features> = Once::new();
 
@@ -61,6 +66,7 @@ fn probe(no_avx512: bool) -> Features {
         avx: xsave && xcr0 & 4 != 0,
         avx512: xsave && xcr0 & 0xe0 == 0xe0 && !no_avx512,
         xinuse: save >> 2 & 1 == 1,
+        apx: xsave && xcr0 & APX != 0,
         pku: seven.ecx >> 4 & 1 == 1,
         xcr0,
         amd: zero.ebx == u32::from_le_bytes(*b"Auth"),

@@ -12,6 +12,9 @@ use iced_x86::{
 use super::code::Code;
 use super::decide::Text;
 
+// What APX adds (the prefix REX2, more of EVEX) is not decoded: the LibOS does not start where it is
+// enabled.
+
 /// Bytes of the longest instruction.
 pub(crate) const LONGEST: usize = 15;
 /// Nothing is ever mapped below this address.

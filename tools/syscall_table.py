@@ -9,6 +9,7 @@ and what is there from the arms of the families' functions.
 
 from __future__ import annotations
 
+import functools
 import re
 import sys
 from pathlib import Path
@@ -22,7 +23,7 @@ TESTS = ROOT / "tests" / "syscalls"
 _IN_C = {
     "newfstatat": "fstatat",
     "exit_group": "_?exit",
-    "rt_sigreturn": "sa_sigaction",
+    "rt_sigreturn": "sigaction|signal",
     "restart_syscall": "nanosleep",
     "exit": "SYS_exit",
     "set_robust_list": "set_robust_list",
@@ -76,15 +77,26 @@ def implemented() -> set[str]:
 
 
 def tested_by(name: str) -> list[str]:
-    """The test programs that make a call, as `family/program`."""
+    """The test programs that make a call, as `family/program`.
+
+    A name counts where it is called, or stands as a number (`SYS_name`); in comments and texts it
+    doesn't.
+    """
     plain = re.sub(r"^rt_", "", re.sub(r"64$", "", name))
     word = _IN_C.get(name, f"{re.escape(name)}|{re.escape(plain)}")
-    pattern = re.compile(rf"\b(SYS_{re.escape(name)}|{word})\b")
+    pattern = re.compile(rf"\bSYS_{re.escape(name)}\b|\b(?:{word})\s*\(")
     return [
         str(path.relative_to(TESTS).with_suffix(""))
         for path in sorted(TESTS.rglob("*.c"))
-        if pattern.search(path.read_text())
+        if pattern.search(_code(path))
     ]
+
+
+@functools.cache
+def _code(path: Path) -> str:
+    """A C program without its comments and strings."""
+    text = re.sub(r"/\*.*?\*/|//[^\n]*", " ", path.read_text(), flags=re.DOTALL)
+    return re.sub(r'"(?:\\.|[^"\\\n])*"', '""', text)
 
 
 def page() -> str:

@@ -131,6 +131,17 @@ impl Table {
         }
     }
 
+    /// How many descriptors the table has room for before it grows, in Linux's steps: select(2) looks at
+    /// no more.
+    pub fn capacity(&self) -> usize {
+        const FIRST: usize = 64;
+        const STEP: usize = 128;
+        match self.slots.lock().by_number.len() {
+            0..=FIRST => FIRST,
+            used => ((used - 1) / STEP + 1).next_power_of_two() * STEP,
+        }
+    }
+
     /// Takes a descriptor out; the caller drops the file, with no lock held.
     ///
     /// # Errors

@@ -233,7 +233,6 @@ impl Request {
         };
         let flags = match number {
             nr::PREADV2 | nr::PWRITEV2 => Flags::from_bits(args.uint(5))
-                .filter(|flags| way == Way::Out || !flags.contains(Flags::APPEND))
                 .ok_or(Errno::EOPNOTSUPP.because("unknown flags of the transfer"))?,
             _ => Flags::empty(),
         };

@@ -49,7 +49,7 @@ impl Selection {
         let Ok(count) = usize::try_from(args.int(0)) else {
             return Err(Errno::EINVAL.because("a negative number of descriptors"));
         };
-        let count = count.min(vfs::descriptor::MOST as usize);
+        let count = count.min(cx.process.files.capacity());
         let words = count.div_ceil(WORD);
         let addresses = [args.address(1), args.address(2), args.address(3)];
         let mut sets = [const { Vec::new() }; 3];

@@ -69,7 +69,8 @@ pub(super) async fn wait<T>(
             return Ok(Some(found));
         }
         if patience == Patience::None {
-            return Ok(None);
+            // As in Linux, a signal that a temporary mask lets through ends also what doesn't wait.
+            return if cx.thread.must_attend() { Err(Interrupted) } else { Ok(None) };
         }
         let mut listening: SmallVec<[(&WaitQueue, Listener<'_>); 4]> = files
             .iter()

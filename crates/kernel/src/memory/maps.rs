@@ -18,6 +18,8 @@ pub struct Mapping {
     pub range: Range<u64>,
     /// Access.
     pub prot: Prot,
+    /// What mprotect(2) may allow.
+    pub max: Prot,
     /// Writes reach an object.
     pub shared: bool,
     /// What is special.
@@ -30,11 +32,21 @@ pub struct Mapping {
     pub name: &'static str,
 }
 
+/// What a mapping uses, bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Can be used without a fault into the LibOS.
+    pub resident: u64,
+    /// Of these, private memory.
+    pub private: u64,
+}
+
 impl Mapping {
     fn new(start: u64, area: &Area) -> Self {
         let mut mapping = Self {
             range: start..area.end,
             prot: area.prot,
+            max: area.max,
             shared: area.is_shared(),
             flags: area.flags,
             offset: 0,
@@ -103,6 +115,22 @@ impl Space {
     pub fn maps(&self) -> Vec<Mapping> {
         let state = self.state.lock();
         state.areas.map().iter().map(|(start, area)| Mapping::new(*start, area)).collect()
+    }
+
+    /// The same with what each uses.
+    pub fn maps_with_usage(&self) -> Vec<(Mapping, Usage)> {
+        let state = self.state.lock();
+        let usage = |range: Range<u64>| {
+            let mut usage = Usage::default();
+            for run in state.runs.within(&range) {
+                let len = run.end - run.start;
+                usage.resident += len;
+                usage.private += if run.held.is_private() { len } else { 0 };
+            }
+            usage
+        };
+        let areas = state.areas.map().iter();
+        areas.map(|(at, area)| (Mapping::new(*at, area), usage(*at..area.end))).collect()
     }
 
     /// The mapping that holds `address`.

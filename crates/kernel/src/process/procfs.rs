@@ -12,6 +12,7 @@ mod memory;
 mod mounts;
 mod node;
 mod process;
+mod smaps;
 mod status;
 mod sysfs;
 mod system;

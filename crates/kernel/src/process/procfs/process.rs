@@ -13,7 +13,7 @@ use vfs::node::{Followed, Kind};
 use super::descriptors::{Descriptors, Show};
 use super::node::{Item, Link, Listing, Row, Text};
 use super::system::number;
-use super::{mounts, status};
+use super::{mounts, smaps, status};
 use crate::Kernel;
 use crate::process::{Process, Thread};
 
@@ -43,13 +43,11 @@ impl Name {
         self.kernel.registry.process(self.pid).ok_or(Errno::ESRCH.into())
     }
 
-    /// The thread; another one of the process when that has ended.
-    fn thread(&self, process: &Process) -> Result<Arc<Thread>> {
-        self.kernel
-            .registry
-            .thread(self.tid)
-            .or_else(|| process.threads.lock().values().next().cloned())
-            .ok_or(Errno::ESRCH.into())
+    /// The thread; where it stands for its process (not `alone`), another one when it has ended.
+    fn thread(&self, process: &Process, alone: bool) -> Result<Arc<Thread>> {
+        let named = self.kernel.registry.thread(self.tid);
+        let any = || process.threads.lock().values().next().filter(|_| !alone).cloned();
+        named.or_else(any).ok_or(Errno::ESRCH.into())
     }
 
     /// User and group whose files these are.
@@ -64,7 +62,7 @@ impl Name {
 type Read = fn(&Subject) -> Vec<u8>;
 
 /// The files of a folder: name, permissions, text.
-const FILES: [(&str, u32, Read); 26] = [
+const FILES: [(&str, u32, Read); 28] = [
     ("auxv", 0o400, status::auxv),
     ("cgroup", 0o444, |_| b"0::/\n".to_vec()),
     ("cmdline", 0o444, status::cmdline),
@@ -85,6 +83,8 @@ const FILES: [(&str, u32, Read); 26] = [
     ("personality", 0o400, status::personality),
     ("sessionid", 0o444, |_| b"4294967295".to_vec()),
     ("setgroups", 0o444, |_| b"allow\n".to_vec()),
+    ("smaps", 0o444, smaps::smaps),
+    ("smaps_rollup", 0o444, smaps::rollup),
     ("stat", 0o444, status::stat),
     ("statm", 0o444, status::statm),
     ("status", 0o444, status::status),
@@ -121,7 +121,7 @@ impl ProcessFolder {
 
     fn subject(name: Name, alone: bool) -> Result<Subject> {
         let process = name.process()?;
-        let thread = name.thread(&process)?;
+        let thread = name.thread(&process, alone)?;
         Ok(Subject { kernel: name.kernel, process, thread, alone })
     }
 

@@ -28,11 +28,37 @@ pub(super) fn root(kernel: &'static Kernel) -> Box<dyn Listing> {
         ("present", made(move || range(kernel))),
     ]));
     let cpus = move || Item::Folder(Box::new(Processors { kernel, fixed: Arc::clone(&cpu) }));
-    let system: Vec<(&'static str, super::node::Make)> = alloc::vec![("cpu", Box::new(cpus))];
+    let system: Vec<(&'static str, super::node::Make)> =
+        alloc::vec![("cpu", Box::new(cpus)), ("node", folder(nodes(kernel)))];
     Box::new(Fixed(alloc::vec![
         ("devices", folder(alloc::vec![("system", folder(system))])),
         ("kernel", folder(alloc::vec![("mm", folder(memory))])),
     ]))
+}
+
+/// The one node that all memory and all vCPUs belong to.
+fn nodes(kernel: &'static Kernel) -> Vec<(&'static str, super::node::Make)> {
+    let map = move || {
+        let all = u64::MAX >> (64 - kernel.executor.vcpus().clamp(1, 64));
+        if all > u64::from(u32::MAX) {
+            format!("{:08x},{:08x}\n", all >> 32, all & 0xffff_ffff).into_bytes()
+        } else {
+            format!("{all:x}\n").into_bytes()
+        }
+    };
+    let node = alloc::vec![
+        ("cpulist", made(move || range(kernel))),
+        ("cpumap", made(map)),
+        ("distance", constant("10\n")),
+    ];
+    alloc::vec![
+        ("has_cpu", constant("0\n")),
+        ("has_memory", constant("0\n")),
+        ("has_normal_memory", constant("0\n")),
+        ("node0", folder(node)),
+        ("online", constant("0\n")),
+        ("possible", constant("0\n")),
+    ]
 }
 
 /// All vCPUs, as a list of ranges.

@@ -19,7 +19,7 @@ use crate::Kernel;
 /// What uname(2) calls the system.
 pub const SYSTEM: &str = "Linux";
 /// The version of Linux whose behaviour is meant.
-pub const RELEASE: &str = "6.12.0-adyton";
+pub const RELEASE: &str = "6.18.0-adyton";
 /// What uname(2) calls the version.
 pub const VERSION: &str = "#1 SMP PREEMPT_DYNAMIC Adyton";
 
@@ -162,6 +162,7 @@ fn sys(kernel: &'static Kernel) -> Make {
     folder(alloc::vec![
         ("fs", folder(fs())),
         ("kernel", folder(kernel_settings(kernel))),
+        ("net", folder(net())),
         ("vm", folder(vm())),
     ])
 }
@@ -173,6 +174,10 @@ fn fs() -> Vec<(&'static str, Make)> {
         ("nr_open", constant("1048576\n")),
         ("pipe-max-size", constant("1048576\n")),
     ]
+}
+
+fn net() -> Vec<(&'static str, Make)> {
+    alloc::vec![("core", folder(alloc::vec![("somaxconn", constant("4096\n"))]))]
 }
 
 fn kernel_settings(kernel: &'static Kernel) -> Vec<(&'static str, Make)> {

@@ -17,12 +17,8 @@ use crate::context::Context;
 use crate::memory;
 use crate::process::Process;
 use crate::process::limits::{Limit, Resource};
+use crate::process::procfs::{RELEASE, SYSTEM, VERSION};
 
-/// The release that programs see: new enough for any libc, fixed so that it tells nothing of the
-/// host.
-pub(crate) const RELEASE: &str = "6.18.0-adyton";
-/// The build string.
-pub(crate) const VERSION: &str = "#1 SMP";
 /// Bytes of a field of `struct utsname`.
 const FIELD: usize = 65;
 /// Clock ticks per second of times(2).
@@ -38,7 +34,7 @@ pub(super) fn set_tid_address(cx: &Context<'_>, args: &Arguments) -> u64 {
 pub(super) fn uname(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     let host = cx.kernel.hostname.lock().clone();
     let fields: [&[u8]; 6] =
-        [b"Linux", &host, RELEASE.as_bytes(), VERSION.as_bytes(), b"x86_64", b"(none)"];
+        [SYSTEM.as_bytes(), &host, RELEASE.as_bytes(), VERSION.as_bytes(), b"x86_64", b"(none)"];
     let mut out = [0; 6 * FIELD];
     for (place, text) in out.chunks_exact_mut(FIELD).zip(fields) {
         let len = text.len().min(FIELD - 1);

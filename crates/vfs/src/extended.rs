@@ -27,8 +27,11 @@ pub enum Existing {
     Require,
 }
 
+/// Values by name.
+type Values = BTreeMap<Box<[u8]>, Box<[u8]>>;
+
 /// The attributes.
-pub struct Extended(Mutex<BTreeMap<Box<[u8]>, Box<[u8]>>>);
+pub struct Extended(Mutex<Values>);
 
 impl Default for Extended {
     fn default() -> Self {

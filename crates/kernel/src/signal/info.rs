@@ -105,7 +105,7 @@ impl Info {
     }
 
     /// As a `signalfd_siginfo`, whose fields depend on where the signal comes from.
-    pub(super) fn to_descriptor(&self) -> [u8; SIZE] {
+    pub(super) fn to_descriptor(self) -> [u8; SIZE] {
         let raw = self.to_user();
         let mut bytes = [0; SIZE];
         bytes[0..4].copy_from_slice(&raw[0..4]);

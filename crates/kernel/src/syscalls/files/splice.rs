@@ -4,21 +4,20 @@
 //! copied when the call is made, so what a program writes to vmspliced memory later is not seen; while
 //! bytes go from a pipe to a file, another reader of the pipe meets what is behind them.
 
-use alloc::sync::Arc;
+mod file;
+mod memory;
 
 use abi::Errno;
 use abi::errno::{Error, Result};
 use executor::wait_queue::WaitQueue;
-use platform::user::{Sink as _, Source as _, UserRange};
-use vfs::device;
-use vfs::node::Kind;
-use vfs::object::{Attempt, OpenFile, Status, Stop};
+use vfs::object::{Attempt, OpenFile, Stop};
 use vfs::pipe::End;
-use vfs::pipe::splice::{Load, Patience};
+use vfs::pipe::splice::Patience;
+
+use file::Side;
 
 use crate::arguments::Arguments;
 use crate::context::{Context, TRANSFER_MAX};
-use crate::process::limits::{INFINITY, Resource};
 use crate::signal::info::Info;
 use crate::signal::{Signal, send};
 
@@ -81,14 +80,14 @@ pub(super) async fn splice(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
             let flags = flags.or_of(&from);
             let mut side = Side { file: &to, offset: to_offset, address: to_at };
             side.check()?;
-            let done = to_file(cx, source, &mut side, len, flags).await;
+            let done = file::to_file(cx, source, &mut side, len, flags).await;
             done.and_then(|done| side.store(cx).map(|()| done))
         }
         (None, Some(target)) => {
             let flags = flags.or_of(&to);
             let mut side = Side { file: &from, offset: from_offset, address: from_at };
             side.check()?;
-            let done = from_file(cx, &mut side, target, len, flags).await;
+            let done = file::from_file(cx, &mut side, target, len, flags).await;
             done.and_then(|done| side.store(cx).map(|()| done))
         }
         (None, None) => Err(Errno::EINVAL.because("neither end is a pipe")),
@@ -130,9 +129,9 @@ pub(super) async fn vmsplice(cx: &Context<'_>, args: &Arguments) -> Result<u64> 
     }
     let pipe = file.downcast::<End>().ok_or(Errno::EBADF.because("not a pipe"))?;
     let done = if file.writable() {
-        from_memory(cx, pipe, &ranges, flags).await
+        memory::from_memory(cx, pipe, &ranges, flags).await
     } else {
-        to_memory(cx, &file, pipe, &ranges, flags).await
+        memory::to_memory(cx, &file, pipe, &ranges, flags).await
     };
     or_signal(cx, done)
 }
@@ -199,310 +198,4 @@ async fn between(
             Err(_) => {}
         }
     }
-}
-
-/// The end of a splice that is no pipe.
-struct Side<'a> {
-    file: &'a Arc<OpenFile>,
-    /// An explicit offset, and where it came from.
-    offset: Option<i64>,
-    address: u64,
-}
-
-impl Side<'_> {
-    fn check(&self) -> Result<()> {
-        let object = self.file.object();
-        match self.offset {
-            None => Ok(()),
-            Some(_) if !object.seekable() && !object.ignores_seeks() => {
-                Err(Errno::EINVAL.because("an offset into what has no positions"))
-            }
-            Some(offset) => super::transfer::offset(offset).map(|_| ()),
-        }
-    }
-
-    fn position(&self) -> u64 {
-        match self.offset {
-            Some(offset) => offset.cast_unsigned(),
-            None => *self.file.position().lock(),
-        }
-    }
-
-    fn advance(&mut self, by: usize) {
-        if !self.file.object().seekable() {
-            return;
-        }
-        match &mut self.offset {
-            Some(offset) => *offset = offset.wrapping_add_unsigned(by as u64),
-            None => *self.file.position().lock() += by as u64,
-        }
-    }
-
-    fn store(&self, cx: &Context<'_>) -> Result<()> {
-        match self.offset {
-            Some(offset) => cx.write(self.address, &offset),
-            None => Ok(()),
-        }
-    }
-
-    /// Whether its kind can be spliced: files, sockets, streams, and devices but `except`.
-    fn admits(&self, except: device::Kind) -> Result<()> {
-        let stat = self.file.object().stat()?;
-        let admitted = match Kind::of_mode(stat.mode) {
-            Some(Kind::File | Kind::Socket | Kind::Pipe) => true,
-            Some(Kind::Character) => stat.rdev != except.number(),
-            _ => false,
-        };
-        if admitted { Ok(()) } else { Err(Errno::EINVAL.because("the file can't be spliced")) }
-    }
-}
-
-/// From a pipe to a file: what is there, and if nothing is, what comes first.
-async fn to_file(
-    cx: &Context<'_>,
-    source: &End,
-    side: &mut Side<'_>,
-    len: usize,
-    flags: Flags,
-) -> Result<usize> {
-    if side.file.status().contains(Status::APPEND) {
-        return Err(Errno::EINVAL.because("the file only appends"));
-    }
-    side.admits(device::Kind::Full)?;
-    let patience = flags.patience();
-    let mut done = 0;
-    while done < len {
-        let some = match source.has_bytes(patience) {
-            Err(_) if done > 0 => false,
-            Err(_) => {
-                wait(cx, source.bytes_queue(), patience, || source.has_bytes(patience)).await?
-            }
-            Ok(some) => some,
-        };
-        if !some {
-            break;
-        }
-        let part = match allowed(cx, side, len - done) {
-            Err(error) if done == 0 => return Err(error),
-            Err(_) => break,
-            Ok(part) => part,
-        };
-        let mut load = source.pull(part);
-        let (written, outcome) = write(cx, side, &mut load).await;
-        let rest = !load.is_empty();
-        source.put_back(load);
-        done += written;
-        match outcome {
-            Err(error) if done == 0 => return Err(error),
-            Err(_) => break,
-            Ok(()) if rest => break,
-            Ok(()) => {}
-        }
-    }
-    Ok(done)
-}
-
-/// How much may be written where the side stands (`RLIMIT_FSIZE`).
-fn allowed(cx: &Context<'_>, side: &Side<'_>, len: usize) -> Result<usize> {
-    let limit = cx.process.limits.soft(Resource::FileSize);
-    if limit == INFINITY || !side.file.object().seekable() {
-        return Ok(len);
-    }
-    let left = limit.saturating_sub(side.position());
-    if left == 0 {
-        send::send_to_thread(cx.kernel, cx.thread, Info::kernel(Signal::XFSZ))?;
-        return Err(Errno::EFBIG.because("the limit of file sizes is reached (RLIMIT_FSIZE)"));
-    }
-    Ok(len.min(usize::try_from(left).unwrap_or(usize::MAX)))
-}
-
-/// Writes what `load` holds; what was written, which is gone from it, and how it ended.
-async fn write(cx: &Context<'_>, side: &mut Side<'_>, load: &mut Load) -> (usize, Result<()>) {
-    let file = side.file;
-    let object = file.object();
-    let mut done = 0;
-    let outcome = loop {
-        if load.is_empty() {
-            break Ok(());
-        }
-        load.rewind();
-        let offset = object.seekable().then(|| side.position());
-        match object.write(file, offset, load) {
-            Ok((0, _)) => break Ok(()),
-            Ok((written, _)) => {
-                load.skip(written);
-                side.advance(written);
-                done += written;
-            }
-            Err(Stop::Error(error)) => break Err(error),
-            Err(Stop::Fill { offset, len }) => {
-                if let Err(error) = object.fill(offset, len).await {
-                    break Err(error);
-                }
-            }
-            Err(Stop::WouldBlock) => match writable(cx, file).await {
-                Ok(()) => {}
-                Err(error) => break Err(error),
-            },
-        }
-    };
-    if done > 0
-        && let Some(settled) = object.settle()
-        && let Err(error) = settled.await
-    {
-        return (done, Err(error));
-    }
-    (done, outcome)
-}
-
-async fn writable(cx: &Context<'_>, file: &OpenFile) -> Result<()> {
-    use vfs::object::Events;
-    let queue = file.object().readiness().ok_or(Errno::EAGAIN)?;
-    let patience = if file.nonblocking() { Patience::None } else { Patience::Waits };
-    let ready = Events::OUT | Events::ERR | Events::HUP;
-    wait(cx, queue, patience, || {
-        if file.poll().intersects(ready) { Ok(()) } else { Err(Stop::WouldBlock) }
-    })
-    .await
-}
-
-/// From a file to a pipe: what there is room for.
-async fn from_file(
-    cx: &Context<'_>,
-    side: &mut Side<'_>,
-    target: &End,
-    len: usize,
-    flags: Flags,
-) -> Result<usize> {
-    let patience = flags.patience();
-    let slots = wait(cx, target.room_queue(), patience, || target.room(patience)).await?;
-    side.admits(device::Kind::Null)?;
-    let mut load = Load::default();
-    let mut done = 0;
-    for _ in 0..slots {
-        // As in Linux, a slot holds what lies in one page of the file.
-        let part = (len - done).min(match side.file.object().seekable() {
-            true => PAGE - usize::try_from(side.position() % PAGE as u64).unwrap_or(0),
-            false => PAGE,
-        });
-        let read = match read(cx, side, &mut load, part, flags).await {
-            Err(error) if done == 0 => return Err(error),
-            Err(_) => break,
-            Ok(read) => read,
-        };
-        side.advance(read);
-        done += read;
-        if read < part || done == len {
-            break;
-        }
-    }
-    target.push(load);
-    Ok(done)
-}
-
-/// Reads up to `len` bytes into a slot of `load`; a stream is waited for only for its first byte.
-async fn read(
-    cx: &Context<'_>,
-    side: &Side<'_>,
-    load: &mut Load,
-    len: usize,
-    flags: Flags,
-) -> Result<usize> {
-    let file = side.file;
-    let object = file.object();
-    let first = load.is_empty();
-    loop {
-        let position = if object.seekable() { side.position() } else { 0 };
-        match load.add(len, |sink| object.read(file, position, sink)) {
-            Ok(read) => return Ok(read),
-            Err(Stop::Error(error)) => return Err(error),
-            Err(Stop::Fill { offset, len }) => object.fill(offset, len).await?,
-            Err(Stop::WouldBlock) => {
-                let queue = object.readiness().ok_or(Errno::EAGAIN)?;
-                let gives_up = !first || flags.or_of(file).contains(Flags::NONBLOCK);
-                let patience = if gives_up { Patience::None } else { Patience::Waits };
-                let read = wait(cx, queue, patience, || {
-                    load.add(len, |sink| object.read(file, position, sink))
-                });
-                return read.await;
-            }
-        }
-    }
-}
-
-/// From memory to a pipe: a slot for each page that the buffers lie in, as far as there is room.
-async fn from_memory(
-    cx: &Context<'_>,
-    pipe: &End,
-    ranges: &[UserRange],
-    flags: Flags,
-) -> Result<usize> {
-    let patience = flags.patience();
-    let mut slots = wait(cx, pipe.room_queue(), patience, || pipe.room(patience)).await?;
-    let mut load = Load::default();
-    let mut refused = None;
-    'buffers: for range in ranges {
-        let mut at = range.start;
-        let end = range.start + range.len as u64;
-        while at < end {
-            if slots == 0 {
-                break 'buffers;
-            }
-            let page_end = (at / PAGE as u64 + 1) * PAGE as u64;
-            let len = usize::try_from(page_end.min(end) - at).unwrap_or(PAGE);
-            if let Err(error) = add_memory(cx, &mut load, UserRange { start: at, len }) {
-                refused = Some(error);
-                break 'buffers;
-            }
-            at += len as u64;
-            slots -= 1;
-        }
-    }
-    let done = load.len();
-    if let Some(error) = refused
-        && done == 0
-    {
-        return Err(error);
-    }
-    pipe.push(load);
-    Ok(done)
-}
-
-/// Adds a part of a page of memory, whole or not at all.
-fn add_memory(cx: &Context<'_>, load: &mut Load, range: UserRange) -> Result<()> {
-    let mut bytes = [0; PAGE];
-    let mut buffer = cx.buffer(range);
-    let taken = buffer.take(&mut bytes[..range.len]);
-    if taken < range.len {
-        return Err(Errno::EFAULT.because("the buffer can't be read"));
-    }
-    match load.add(taken, |sink| Ok(sink.put(&bytes[..taken]))) {
-        Ok(_) => Ok(()),
-        Err(Stop::Error(error)) => Err(error),
-        Err(_) => Err(Errno::ENOMEM.into()),
-    }
-}
-
-/// From a pipe to memory: what is there, and if nothing is, what comes first.
-async fn to_memory(
-    cx: &Context<'_>,
-    file: &Arc<OpenFile>,
-    pipe: &End,
-    ranges: &[UserRange],
-    flags: Flags,
-) -> Result<usize> {
-    let patience = flags.patience();
-    let mut buffers = cx.sink(ranges);
-    wait(cx, pipe.bytes_queue(), patience, || pipe.has_bytes(patience)).await?;
-    let mut done = 0;
-    while buffers.room() > 0 && !buffers.faulted() {
-        match file.object().read(file, 0, &mut buffers) {
-            Ok(0) | Err(_) => break,
-            Ok(read) => done += read,
-        }
-    }
-    if done == 0 && buffers.faulted() {
-        return Err(Errno::EFAULT.because("the buffer can't be written"));
-    }
-    Ok(done)
 }

@@ -59,6 +59,16 @@ pub enum Code {
     SetOwner = 22,
     /// Makes named pipe `path`, with `mode`.
     MakeFifo = 23,
+    /// Reads an extended attribute of `path`: its name, `offset` bytes long, stands behind the path,
+    /// and the value comes in its place. Result: bytes.
+    GetAttribute = 24,
+    /// Sets one: behind the path stand its name, `offset` bytes long, and its value; `flags` as
+    /// setxattr(2) has them.
+    SetAttribute = 25,
+    /// Lists the names of extended attributes of `path`, each with a NUL, behind the path. Result: bytes.
+    ListAttributes = 26,
+    /// Removes one: as [`Code::GetAttribute`].
+    RemoveAttribute = 27,
 }
 
 /// `offset` of an operation on a stream.

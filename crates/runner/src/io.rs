@@ -6,7 +6,7 @@ use std::os::fd::RawFd;
 
 use abi::io::{APPEND, Code, Entry, Operation, STREAM, Stat, open};
 
-use crate::{handles, host, sys};
+use crate::{attributes, handles, host, sys};
 
 const EBADF: i64 = -(libc::EBADF as i64);
 const EINVAL: i64 = -(libc::EINVAL as i64);
@@ -83,6 +83,8 @@ impl Request {
         const READ_LINK: u32 = Code::ReadLink as u32;
         const MAKE_DIRECTORY: u32 = Code::MakeDirectory as u32;
         const MAKE_FIFO: u32 = Code::MakeFifo as u32;
+        const GET_ATTRIBUTE: u32 = Code::GetAttribute as u32;
+        const REMOVE_ATTRIBUTE: u32 = Code::RemoveAttribute as u32;
         const REMOVE: u32 = Code::Remove as u32;
         const RENAME: u32 = Code::Rename as u32;
         const SYMBOLIC_LINK: u32 = Code::SymbolicLink as u32;
@@ -121,6 +123,9 @@ impl Request {
             TRUNCATE => self.plain(libc::SYS_ftruncate, self.operation.offset),
             SYNC if self.operation.flags & 1 != 0 => self.plain(libc::SYS_fdatasync, 0),
             SYNC => self.plain(libc::SYS_fsync, 0),
+            SET_MODE if self.operation.path_len == 0 => {
+                self.plain(libc::SYS_fchmod, self.operation.mode.into())
+            }
             SET_MODE => self.with_path(|path| {
                 [libc::SYS_fchmodat as u64, fd, path, self.operation.mode.into(), 0]
             }),
@@ -130,8 +135,20 @@ impl Request {
             GET_TERMINAL => self.control(libc::TCGETS, 36),
             SET_TERMINAL => self.control(libc::TCSETS + u64::from(self.operation.flags.min(2)), 36),
             GET_WINDOW => self.control(libc::TIOCGWINSZ, 8),
+            GET_ATTRIBUTE..=REMOVE_ATTRIBUTE => self.attributes(),
             _ => EINVAL,
         }
+    }
+
+    fn attributes(&self) -> i64 {
+        let asked = attributes::Asked {
+            fd: self.fd,
+            path: (self.buffer, self.operation.path_len.into()),
+            behind: self.behind(),
+            name: self.operation.offset,
+            flags: self.operation.flags,
+        };
+        attributes::perform(self.operation.code, &asked)
     }
 
     fn plain(&self, number: i64, argument: u64) -> i64 {

@@ -19,6 +19,7 @@
 )]
 
 mod attendant;
+mod attributes;
 #[cfg(feature = "faults")]
 mod faults;
 mod filter;

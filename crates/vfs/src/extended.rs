@@ -1,14 +1,17 @@
-//! Extended attributes of an inode, kept in memory in order of their names.
+//! Extended attributes of an inode: kept in memory in order of their names, or by the layer below.
 //!
 //! Source: xattr(7).
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use abi::Errno;
 use abi::errno::Result;
 use platform::sync::Mutex;
+
+use crate::tree::Origin;
 
 /// Longest value, and longest list of names: `XATTR_SIZE_MAX`, `XATTR_LIST_MAX`.
 pub const SIZE_MAX: usize = 65_536;
@@ -25,6 +28,77 @@ pub enum Existing {
     Refuse,
     /// It must be there (`XATTR_REPLACE`): ENODATA.
     Require,
+}
+
+/// The name space of users, the only one that is carried to the layer below.
+pub const USER: &[u8] = b"user.";
+
+/// Who keeps the attributes of an inode.
+#[derive(Clone, Copy)]
+pub enum Keeper<'a> {
+    /// This side.
+    Here(&'a Extended),
+    /// The layer below.
+    Below(&'a Arc<Origin>),
+}
+
+impl Keeper<'_> {
+    /// The value of `name`.
+    ///
+    /// # Errors
+    /// ENODATA, or the layer's.
+    pub async fn get(self, name: &[u8]) -> Result<Vec<u8>> {
+        match self {
+            Self::Here(all) => all.get(name).map(Vec::from),
+            Self::Below(origin) if name.starts_with(USER) => {
+                origin.lower().get_attribute(&origin.path(), name).await
+            }
+            Self::Below(_) => Err(none()),
+        }
+    }
+
+    /// Sets `name`.
+    ///
+    /// # Errors
+    /// Those of [`Extended::set`], or the layer's; EOPNOTSUPP for what is not a user's there.
+    pub async fn set(self, name: &[u8], value: &[u8], existing: Existing) -> Result<()> {
+        match self {
+            Self::Here(all) => all.set(name, value, existing),
+            Self::Below(origin) if name.starts_with(USER) => {
+                origin.lower().set_attribute(&origin.path(), name, value, existing).await
+            }
+            Self::Below(_) => Err(not_below()),
+        }
+    }
+
+    /// Takes `name` away.
+    ///
+    /// # Errors
+    /// ENODATA, or the layer's; EOPNOTSUPP for what is not a user's there.
+    pub async fn remove(self, name: &[u8]) -> Result<()> {
+        match self {
+            Self::Here(all) => all.remove(name),
+            Self::Below(origin) if name.starts_with(USER) => {
+                origin.lower().remove_attribute(&origin.path(), name).await
+            }
+            Self::Below(_) => Err(not_below()),
+        }
+    }
+
+    /// The names that `shown` admits, each with its NUL.
+    ///
+    /// # Errors
+    /// The layer's.
+    pub async fn list(self, shown: impl Fn(&[u8]) -> bool) -> Result<Vec<u8>> {
+        match self {
+            Self::Here(all) => Ok(all.list(shown)),
+            Self::Below(origin) => origin.lower().list_attributes(&origin.path()).await,
+        }
+    }
+}
+
+fn not_below() -> abi::Error {
+    Errno::EOPNOTSUPP.because("only users' attributes are carried to the layer below")
 }
 
 /// Values by name.

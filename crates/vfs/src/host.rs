@@ -16,6 +16,7 @@ use abi::Errno;
 use abi::errno::Result;
 use abi::io::{Code, open};
 
+use crate::extended::{Existing, SIZE_MAX};
 use crate::object::{Stat, Waiting};
 use crate::tree::{Listed, Lower, LowerFile, Origin};
 use exchange::{Exchange, Handle};
@@ -163,6 +164,57 @@ impl Lower for Host {
         Box::pin(async move {
             let flags = if exchange { EXCHANGE } else { 0 };
             self.change_with(Code::Rename, from, to, flags).await
+        })
+    }
+
+    fn get_attribute<'a>(&'a self, path: &'a [u8], name: &'a [u8]) -> Waiting<'a, Result<Vec<u8>>> {
+        Box::pin(async move {
+            let mut exchange = Exchange::new(Code::GetAttribute, self.root, path, SIZE_MAX)?;
+            exchange.put(name);
+            exchange.operation.offset = name.len() as u64;
+            let (result, answer) = exchange.carry_out().await;
+            Ok(answer.bytes(result.count_at_most(SIZE_MAX)?))
+        })
+    }
+
+    fn set_attribute<'a>(
+        &'a self,
+        path: &'a [u8],
+        name: &'a [u8],
+        value: &'a [u8],
+        existing: Existing,
+    ) -> Waiting<'a, Result<()>> {
+        Box::pin(async move {
+            self.check_writable()?;
+            let behind = [name, value].concat();
+            let mut exchange = Exchange::new(Code::SetAttribute, self.root, path, behind.len())?;
+            exchange.put(&behind);
+            exchange.operation.offset = name.len() as u64;
+            // XATTR_CREATE, XATTR_REPLACE.
+            exchange.operation.flags = match existing {
+                Existing::Either => 0,
+                Existing::Refuse => 1,
+                Existing::Require => 2,
+            };
+            exchange.carry_out().await.0.nothing()
+        })
+    }
+
+    fn list_attributes<'a>(&'a self, path: &'a [u8]) -> Waiting<'a, Result<Vec<u8>>> {
+        Box::pin(async move {
+            let exchange = Exchange::new(Code::ListAttributes, self.root, path, SIZE_MAX)?;
+            let (result, answer) = exchange.carry_out().await;
+            wire::names(&answer.bytes(result.count_at_most(SIZE_MAX)?))
+        })
+    }
+
+    fn remove_attribute<'a>(&'a self, path: &'a [u8], name: &'a [u8]) -> Waiting<'a, Result<()>> {
+        Box::pin(async move {
+            self.check_writable()?;
+            let mut exchange = Exchange::new(Code::RemoveAttribute, self.root, path, name.len())?;
+            exchange.put(name);
+            exchange.operation.offset = name.len() as u64;
+            exchange.carry_out().await.0.nothing()
         })
     }
 

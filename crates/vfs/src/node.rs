@@ -10,7 +10,7 @@ use platform::sync::Mutex;
 
 use crate::credentials::{Credentials, Owner};
 use crate::dentry::Dentry;
-use crate::extended::Extended;
+use crate::extended::Keeper;
 use crate::lock::Locks;
 use crate::mount::Place;
 use crate::object::{Attempt, Object, OpenFile, Status, Waiting};
@@ -224,7 +224,7 @@ pub trait Node: Object {
     }
 
     /// Its extended attributes; `None`: it can have none.
-    fn extended(&self) -> Option<&Extended> {
+    fn extended(&self) -> Option<Keeper<'_>> {
         None
     }
 

@@ -30,7 +30,7 @@ pub use lower::{Listed, Lower, LowerFile, Origin, Policy};
 
 use crate::credentials::Owner;
 use crate::dentry::{Dentry, NAME_MAX};
-use crate::extended::Extended;
+use crate::extended::Keeper;
 use crate::node::{Kind, New, Node, Volume};
 use crate::object::{Stat, Stop};
 use attributes::Attributes;
@@ -261,10 +261,12 @@ fn attributes_of(node: &dyn Node) -> Option<&Attributes> {
     }
 }
 
-/// The extended attributes of an inode: in memory, unless changes belong to the layer below.
-fn extended<'a>(attributes: &'a Attributes, origin: Option<&Arc<Origin>>) -> Option<&'a Extended> {
-    let through = origin.is_some_and(|origin| origin.policy().through);
-    (!through).then_some(&attributes.extended)
+/// Who keeps the extended attributes of an inode: this side, unless changes belong to the layer below.
+fn keeper<'a>(attributes: &'a Attributes, origin: Option<&'a Arc<Origin>>) -> Keeper<'a> {
+    match origin.filter(|origin| origin.policy().through) {
+        Some(origin) => Keeper::Below(origin),
+        None => Keeper::Here(&attributes.extended),
+    }
 }
 
 fn origin_of(node: &dyn Node) -> Option<&Arc<Origin>> {

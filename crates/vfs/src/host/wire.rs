@@ -6,6 +6,7 @@ use abi::Errno;
 use abi::errno::{Error, Result};
 
 use crate::dentry::NAME_MAX;
+use crate::extended::USER;
 use crate::node::Kind;
 use crate::object::Stat;
 use crate::tree::Listed;
@@ -91,6 +92,26 @@ pub(super) fn entries(bytes: &[u8], listed: &mut Vec<Listed>) -> Result<u64> {
     Ok(next)
 }
 
+/// The names of extended attributes that programs may see of the host's files: those of users.
+///
+/// # Errors
+/// EIO for names that no attribute can have.
+pub(super) fn names(list: &[u8]) -> Result<Vec<u8>> {
+    if list.last().is_some_and(|last| *last != 0) {
+        return Err(malformed("the host's list ends inside a name"));
+    }
+    let mut names = Vec::new();
+    for name in list.split_inclusive(|byte| *byte == 0) {
+        if name.len() < 2 || name.len() > NAME_MAX + 1 {
+            return Err(malformed("the host lists an attribute that no file can have"));
+        }
+        if name.starts_with(USER) {
+            names.extend_from_slice(name);
+        }
+    }
+    Ok(names)
+}
+
 /// The text of a symbolic link.
 ///
 /// # Errors
@@ -104,7 +125,7 @@ pub(super) fn link(text: Vec<u8>) -> Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ENTRY_LEN, STAT_LEN, entries, link, stat};
+    use super::{ENTRY_LEN, STAT_LEN, entries, link, names, stat};
     use alloc::vec::Vec;
 
     fn entry(next: u64, kind: u32, name: &[u8], claimed: u32) -> Vec<u8> {
@@ -136,6 +157,17 @@ mod tests {
         assert_eq!(listed(&entry(1, 8, b"a", u32::MAX)), None);
         assert_eq!(listed(&entry(1, 8, &[b'x'; 256], 256)), None);
         assert_eq!(listed(&[0; 5]), None);
+    }
+
+    #[test]
+    fn attributes_that_can_not_be_are_refused() {
+        let told = |list: &[u8]| names(list).ok();
+        assert_eq!(told(b""), Some(Vec::new()));
+        let list = b"security.selinux\0user.a\0trusted.b\0user.c\0";
+        assert_eq!(told(list), Some(b"user.a\0user.c\0".to_vec()));
+        assert_eq!(told(b"user.a"), None);
+        assert_eq!(told(b"user.a\0\0"), None);
+        assert_eq!(told(&[&[b'x'; 256][..], b"\0"].concat()), None);
     }
 
     #[test]

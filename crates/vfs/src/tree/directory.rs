@@ -16,7 +16,7 @@ use super::children::{Child, Children};
 use super::lower::Origin;
 use crate::credentials::Owner;
 use crate::dentry::Dentry;
-use crate::extended::Extended;
+use crate::extended::Keeper;
 use crate::mount::Place;
 use crate::node::{Answer, Change, Existing, Kind, New, Node, Opened, Volume};
 use crate::object::{Attempt, Entry, Object, Stat, Status, Stop, Waiting};
@@ -270,8 +270,8 @@ impl Node for Directory {
         &self.shared.volume
     }
 
-    fn extended(&self) -> Option<&Extended> {
-        super::extended(&self.attributes, self.origin.as_ref())
+    fn extended(&self) -> Option<Keeper<'_>> {
+        Some(super::keeper(&self.attributes, self.origin.as_ref()))
     }
 
     fn touch_changed(&self) {

@@ -15,7 +15,7 @@ use super::attributes::Attributes;
 use super::change;
 use super::lower::{LowerFile, Origin};
 use crate::credentials::Owner;
-use crate::extended::Extended;
+use crate::extended::Keeper;
 use crate::lock::{Holder, Locks};
 use crate::mount::Place;
 use crate::node::{Answer, Change, Kind, Node, Opened, Volume};
@@ -253,8 +253,8 @@ impl Node for File {
         &self.volume
     }
 
-    fn extended(&self) -> Option<&Extended> {
-        super::extended(&self.attributes, self.origin.as_ref())
+    fn extended(&self) -> Option<Keeper<'_>> {
+        Some(super::keeper(&self.attributes, self.origin.as_ref()))
     }
 
     fn touch_changed(&self) {

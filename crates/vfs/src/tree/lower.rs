@@ -9,6 +9,7 @@ use abi::errno::Result;
 use platform::sync::Mutex;
 use storage::pages::Backing;
 
+use crate::extended::Existing;
 use crate::node::Kind;
 use crate::object::{Stat, Waiting};
 
@@ -84,6 +85,36 @@ pub trait Lower: Send + Sync {
         exchange: bool,
     ) -> Waiting<'a, Result<()>> {
         let _ = (from, to, exchange);
+        refused()
+    }
+
+    /// The value of extended attribute `name`.
+    fn get_attribute<'a>(&'a self, path: &'a [u8], name: &'a [u8]) -> Waiting<'a, Result<Vec<u8>>> {
+        let _ = (path, name);
+        Box::pin(core::future::ready(Err(Errno::ENODATA.into())))
+    }
+
+    /// Sets an extended attribute.
+    fn set_attribute<'a>(
+        &'a self,
+        path: &'a [u8],
+        name: &'a [u8],
+        value: &'a [u8],
+        existing: Existing,
+    ) -> Waiting<'a, Result<()>> {
+        let _ = (path, name, value, existing);
+        refused()
+    }
+
+    /// The names of extended attributes, each with its NUL.
+    fn list_attributes<'a>(&'a self, path: &'a [u8]) -> Waiting<'a, Result<Vec<u8>>> {
+        let _ = path;
+        Box::pin(core::future::ready(Ok(Vec::new())))
+    }
+
+    /// Takes an extended attribute away.
+    fn remove_attribute<'a>(&'a self, path: &'a [u8], name: &'a [u8]) -> Waiting<'a, Result<()>> {
+        let _ = (path, name);
         refused()
     }
 

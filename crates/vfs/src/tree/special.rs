@@ -10,7 +10,7 @@ use super::attributes::Attributes;
 use super::change;
 use super::lower::Origin;
 use crate::credentials::Owner;
-use crate::extended::Extended;
+use crate::extended::Keeper;
 use crate::mount::{Flags, Place};
 use crate::node::{Answer, Change, Kind, Node, Opened, Volume};
 use crate::object::{Attempt, Object, Stat, Status};
@@ -75,8 +75,8 @@ impl Node for Special {
         &self.volume
     }
 
-    fn extended(&self) -> Option<&Extended> {
-        super::extended(&self.attributes, self.origin.as_ref())
+    fn extended(&self) -> Option<Keeper<'_>> {
+        Some(super::keeper(&self.attributes, self.origin.as_ref()))
     }
 
     fn touch_changed(&self) {

@@ -12,7 +12,7 @@ use super::attributes::Attributes;
 use super::change;
 use super::lower::Origin;
 use crate::credentials::{Credentials, Owner};
-use crate::extended::Extended;
+use crate::extended::Keeper;
 use crate::mount::Place;
 use crate::node::{Answer, Change, Followed, Kind, Node, Opened, Volume};
 use crate::object::{Attempt, Object, Stat, Status, Stop, Waiting};
@@ -82,8 +82,8 @@ impl Node for Symlink {
         &self.volume
     }
 
-    fn extended(&self) -> Option<&Extended> {
-        super::extended(&self.attributes, self.origin.as_ref())
+    fn extended(&self) -> Option<Keeper<'_>> {
+        Some(super::keeper(&self.attributes, self.origin.as_ref()))
     }
 
     fn touch_changed(&self) {

@@ -1,15 +1,15 @@
 //! Extended attributes.
 //!
 //! Source: xattr(7), getxattr(2), setxattr(2), listxattr(2), removexattr(2). Differs from Linux: access
-//! control lists (`system.`) are not kept; attributes of files in layers below are not seen, and on
-//! shared folders of the host none can be set.
+//! control lists (`system.`) are not kept; attributes of files in layers below are not seen; to
+//! shared folders of the host only those of users are carried.
 
 use alloc::vec::Vec;
 
 use abi::errno::Result;
 use abi::{Errno, nr};
 use vfs::credentials::{Access, Capabilities, Credentials};
-use vfs::extended::{Existing, Extended, SIZE_MAX};
+use vfs::extended::{Existing, Keeper, SIZE_MAX};
 use vfs::node::{Kind, STICKY};
 
 use super::base::{AT_FDCWD, AT_SYMLINK_NOFOLLOW, Named, find, of_open};
@@ -70,7 +70,10 @@ async fn get(cx: &Context<'_>, args: &Arguments, by: By) -> Result<u64> {
     let name = name(cx, args.address(1))?;
     let file = File::new(cx, args, by).await?;
     file.permit(&name, Access::READ)?;
-    let value = file.attributes(&name)?.map_or_else(|| Err(none()), |all| all.get(&name))?;
+    let value = match file.attributes(&name)? {
+        Some(all) => all.get(&name).await?,
+        None => return Err(Errno::ENODATA.because("the file has no access control list")),
+    };
     give(cx, &value, args.address(2), args.size(3))
 }
 
@@ -79,7 +82,10 @@ async fn list(cx: &Context<'_>, args: &Arguments, by: By) -> Result<u64> {
     let file = File::new(cx, args, by).await?;
     let trusted = file.who.has(Capabilities::SYS_ADMIN);
     let shown = |name: &[u8]| trusted || !name.starts_with(b"trusted.");
-    let list = file.extended().map_or_else(Vec::new, |all| all.list(shown));
+    let list = match file.extended() {
+        Some(all) => all.list(shown).await?,
+        None => Vec::new(),
+    };
     if list.len() > SIZE_MAX {
         return Err(Errno::E2BIG.because("the list of names exceeds 64 KiB"));
     }
@@ -107,10 +113,10 @@ async fn set(cx: &Context<'_>, args: &Arguments, by: By) -> Result<u64> {
         // With both flags the one that refuses speaks.
         REPLACE => Existing::Require,
         CREATE => Existing::Refuse,
-        _ if all.get(&name).is_ok() => Existing::Refuse,
+        _ if all.get(&name).await.is_ok() => Existing::Refuse,
         _ => Existing::Require,
     };
-    all.set(&name, &value, existing)?;
+    all.set(&name, &value, existing).await?;
     file.touch();
     Ok(0)
 }
@@ -121,7 +127,7 @@ async fn remove(cx: &Context<'_>, args: &Arguments, by: By) -> Result<u64> {
     let file = File::new(cx, args, by).await?;
     file.check_writable()?;
     file.permit(&name, Access::WRITE)?;
-    file.attributes(&name)?.ok_or_else(unsupported)?.remove(&name)?;
+    file.attributes(&name)?.ok_or_else(unsupported)?.remove(&name).await?;
     file.touch();
     Ok(0)
 }
@@ -144,10 +150,6 @@ fn give(cx: &Context<'_>, bytes: &[u8], address: u64, size: usize) -> Result<u64
         cx.write_bytes(address, bytes)?;
     }
     Ok(bytes.len() as u64)
-}
-
-fn none() -> abi::errno::Error {
-    Errno::ENODATA.because("the file has no such extended attribute")
 }
 
 fn unsupported() -> abi::errno::Error {
@@ -213,15 +215,7 @@ impl File {
         self.who.check(owner, wanted)
     }
 
-    /// Whether it lies in a folder of the host, whose files have attributes that are not asked for.
-    fn is_shared_folder(&self) -> bool {
-        match &self.named {
-            Named::Place(place) => place.node().volume().magic == vfs::host::MAGIC,
-            Named::Open(_) => false,
-        }
-    }
-
-    fn extended(&self) -> Option<&Extended> {
+    fn extended(&self) -> Option<Keeper<'_>> {
         match &self.named {
             Named::Place(place) => place.node().extended(),
             Named::Open(_) => None,
@@ -229,7 +223,7 @@ impl File {
     }
 
     /// The attributes among which `name` would be; `None`: such as a file could have, and has none.
-    fn attributes(&self, name: &[u8]) -> Result<Option<&Extended>> {
+    fn attributes(&self, name: &[u8]) -> Result<Option<Keeper<'_>>> {
         let spaces: [&[u8]; 3] = [b"user.", b"security.", b"trusted."];
         let space = spaces.into_iter().find(|space| name.starts_with(space));
         let all = self.extended();
@@ -237,7 +231,6 @@ impl File {
             Some(space) if all.is_some() && name.len() == space.len() => {
                 Err(Errno::EINVAL.because("the name has nothing behind its space"))
             }
-            Some(_) if self.is_shared_folder() => Ok(all),
             Some(_) => all.map(Some).ok_or_else(unsupported),
             None if name.starts_with(b"system.posix_acl_") => Ok(None),
             None => Err(unsupported()),

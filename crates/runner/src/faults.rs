@@ -288,8 +288,8 @@ pub(crate) fn ring(places: &Places) {
 fn completion(honest: Completion) -> Completion {
     let mut told = honest;
     if lies(Kind::RingUserData) || lies(Kind::RingTorn) {
-        told.user_data =
-            [honest.user_data.wrapping_add(1), honest.user_data ^ 1 << 32, random()][random() as usize % 3];
+        told.user_data = [honest.user_data.wrapping_add(1), honest.user_data ^ 1 << 32, random()]
+            [random() as usize % 3];
     }
     if lies(Kind::RingResult) || lies(Kind::RingTorn) {
         told.result = [i32::MAX, i32::MIN, -4096, random() as i32][random() as usize % 4];

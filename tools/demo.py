@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -24,7 +25,7 @@ console = Console(highlight=False)
 def run(title: str, program: list[str], *, stat: Path | None = None) -> None:
     """Show a command, run it inside an enclave, and stop the demo when it fails."""
     options = ["--stat", str(stat)] if stat else []
-    shown = " ".join(Path(word).name if word.startswith(str(ROOT)) else word for word in program)
+    shown = shlex.join(word.replace(f"{ROOT}/", "") for word in program)
     console.print(f"\n[bold]{title}[/bold]\n[dim]$ adyton run {shown}[/dim]")
     result = subprocess.run([*ADYTON, "run", *options, "--", *program], cwd=ROOT, check=False)
     if result.returncode:
@@ -48,7 +49,8 @@ def compile_programs() -> tuple[str, str]:
 def show_exits(stat: Path) -> None:
     """A table of what made the last program leave its enclave."""
     counters = json.loads(stat.read_text())
-    table = Table(title="Exits of the Python program, by cause", title_justify="left")
+    console.print("\n[bold]How often it left the enclave, by cause[/bold]")
+    table = Table()
     table.add_column("cause")
     table.add_column("times", justify="right")
     exits = counters["exits"]

@@ -261,7 +261,9 @@ records_strategy = st.builds(
 @given(records_strategy)
 def test_any_record_survives_and_prints(sample: Record) -> None:
     assert records.parse(records.build(sample)) == sample
-    assert trace.Lines().format(sample).endswith("\n") or not sample.items
+    # A crash without a line to print, which no LibOS sends, prints nothing.
+    shown = trace.Lines().format(sample)
+    assert shown.endswith("\n") or sample.number == records.CRASH
 
 
 @given(st.binary(max_size=200))

@@ -135,6 +135,18 @@ readahead          fd long size
 tkill              int sig
 time               ptr
 futex              ptr futex uint timespec ptr hex
+setxattr           path string buf size xattr
+lsetxattr          path string buf size xattr
+fsetxattr          fd string buf size xattr
+getxattr           path string buf size
+lgetxattr          path string buf size
+fgetxattr          fd string buf size
+listxattr          path buf size
+llistxattr         path buf size
+flistxattr         fd buf size
+removexattr        path string
+lremovexattr       path string
+fremovexattr       fd string
 sched_setaffinity  int size bytes
 sched_getaffinity  int size bytes
 epoll_create       int

@@ -133,6 +133,7 @@ _FLAG_SETS: dict[str, dict[int, str]] = {
     "fdflags": constants.FD_FLAGS,
     "statxmask": constants.STATX,
     "rename": constants.RENAME,
+    "xattr": {1: "XATTR_CREATE", 2: "XATTR_REPLACE"},
     "timerflags": constants.TIMER,
     "rwf": constants.RWF,
     "fallocate": constants.FALLOCATE,

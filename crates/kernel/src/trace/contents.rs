@@ -96,7 +96,7 @@ fn of_polling(number: usize) -> Rows {
 }
 
 fn of_names(number: usize) -> Rows {
-    use Content::{Output, Read, Text, Written};
+    use Content::{Input, Output, Read, Text, Written};
     match number {
         nr::OPEN
         | nr::ACCESS
@@ -119,8 +119,8 @@ fn of_names(number: usize) -> Rows {
         nr::FSTAT => &[(1, Written(56))],
         nr::NEWFSTATAT => &[(1, Text), (2, Written(56))],
         nr::STATX => &[(1, Text), (4, Written(48))],
-        nr::READLINK => &[(0, Text), (1, Output)],
-        nr::READLINKAT => &[(1, Text), (2, Output)],
+        nr::READLINK | nr::LISTXATTR | nr::LLISTXATTR => &[(0, Text), (1, Output)],
+        nr::READLINKAT | nr::FGETXATTR => &[(1, Text), (2, Output)],
         nr::OPENAT
         | nr::FACCESSAT
         | nr::FACCESSAT2
@@ -128,12 +128,19 @@ fn of_names(number: usize) -> Rows {
         | nr::MKNODAT
         | nr::UNLINKAT
         | nr::FCHMODAT
-        | nr::FCHOWNAT => &[(1, Text)],
+        | nr::FCHOWNAT
+        | nr::FREMOVEXATTR => &[(1, Text)],
         nr::OPENAT2 => &[(1, Text), (2, Read(24))],
         nr::UTIMENSAT => &[(1, Text), (2, Read(32))],
-        nr::RENAME | nr::LINK | nr::SYMLINK => &[(0, Text), (1, Text)],
+        nr::RENAME | nr::LINK | nr::SYMLINK | nr::REMOVEXATTR | nr::LREMOVEXATTR => {
+            &[(0, Text), (1, Text)]
+        }
         nr::RENAMEAT | nr::RENAMEAT2 | nr::LINKAT => &[(1, Text), (3, Text)],
         nr::SYMLINKAT => &[(0, Text), (2, Text)],
+        nr::SETXATTR | nr::LSETXATTR => &[(0, Text), (1, Text), (2, Input(3))],
+        nr::FSETXATTR => &[(1, Text), (2, Input(3))],
+        nr::GETXATTR | nr::LGETXATTR => &[(0, Text), (1, Text), (2, Output)],
+        nr::FLISTXATTR => &[(1, Output)],
         _ => &[],
     }
 }

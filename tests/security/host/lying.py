@@ -1,6 +1,6 @@
 """A host that lies: a runner built with the feature `faults`, beside the image as it is.
 
-Key type: `Lie` starts programs under such a host. What may come of it is `assert_survived`'s affair.
+Key type: `Lie` starts programs under such a host. What may come of it is for `assert_survived`.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import functools
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.harness import BUILD, ROOT, TESTS, Outcome, environment, execute, tool
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 sys.path.insert(0, str(ROOT / "tools"))
 try:

@@ -98,7 +98,7 @@ def test_answers(lie: Lie, options: list[str], tmp_path: Path) -> None:
 @pytest.mark.parametrize("options", [RINGS, POLLER], ids=["rings", "poller"])
 @pytest.mark.parametrize("lie", COMPLETIONS, ids=lambda lie: lie.kind)
 def test_completions(lie: Lie, options: list[str], tmp_path: Path) -> None:
-    """Entries and words of the rings; those that break a rule end the enclave, and it says which."""
+    """Entries and words of the rings; what breaks a rule ends the enclave, and it says which."""
     try_all(lie, options, tmp_path)
     if lie.kind in ("ring-inside", "ring-tail", "ring-tail-back", "ring-head", "ring-head-back"):
         outcome = lie.run(tmp_path / "again", options, [tool("cat"), "/etc/passwd"])

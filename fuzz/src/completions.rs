@@ -8,10 +8,10 @@ use std::collections::BTreeSet;
 use std::sync::OnceLock;
 use std::task::Waker;
 
+use abi::ring::{COMPLETIONS, Completion, Places, SUBMISSIONS, Submission, UNAWAITED};
 use arbitrary::{Arbitrary, Unstructured};
 use platform::io::Bounce;
-use platform::ring::layout::{CANCELLATION, Completion, Submission};
-use platform::ring::{COMPLETIONS, Client, IN_FLIGHT, Places, SUBMISSIONS, Ticket};
+use platform::ring::{Answer, Broken, Client, IN_FLIGHT, Ticket};
 
 /// Bytes of untrusted memory.
 const UNTRUSTED: usize = 8 << 20;
@@ -19,10 +19,12 @@ const UNTRUSTED: usize = 8 << 20;
 /// One step.
 #[derive(Arbitrary, Debug)]
 enum Step {
-    /// The LibOS asks for at most `most` bytes, with a buffer or without.
-    Submit { most: u16, buffer: bool },
+    /// The LibOS asks for at most `most` bytes, or for a handle, with a buffer or without.
+    Submit { most: u16, handle: bool, buffer: bool },
     /// It gives an operation up.
     Cancel(u8),
+    /// It waits no longer for one that goes on.
+    Detach(u8),
     /// It asks for a result.
     Poll(u8),
     /// It takes completions.
@@ -30,7 +32,7 @@ enum Step {
     /// The host takes entries.
     Take(u8),
     /// The host answers an operation, an old one maybe.
-    Answer { which: u8, result: i32 },
+    Answer { which: u8, result: i32, flags: u8 },
     /// The host answers what nobody asked.
     Invent { user_data: u64, result: i32 },
     /// The host answers a cancellation.
@@ -91,13 +93,13 @@ impl Host {
         }
     }
 
-    fn complete(&self, user_data: u64, result: i32) {
+    fn complete(&self, user_data: u64, result: i32, flags: u32) {
         let tail = self.get(CQ_TAIL);
         // SAFETY: `shared` lives.
         let entries = unsafe { &raw mut (*self.shared).completions };
         let at = entries.cast::<Completion>().wrapping_add((tail % COMPLETIONS) as usize);
         // SAFETY: `at` lies in `shared`.
-        unsafe { at.write_volatile(Completion { user_data, result, flags: 0 }) };
+        unsafe { at.write_volatile(Completion { user_data, result, flags }) };
         self.set(CQ_TAIL, tail.wrapping_add(1));
     }
 }
@@ -105,7 +107,7 @@ impl Host {
 /// What the LibOS knows of an operation.
 struct Asked {
     ticket: Ticket,
-    most: usize,
+    answer: Answer,
     /// Where its buffer lies, if it has one.
     buffer: Option<u64>,
     ended: bool,
@@ -166,23 +168,30 @@ fn advance(
     client: &mut Client,
     host: &mut Host,
     asked: &mut Vec<Asked>,
-) -> Result<(), platform::ring::Broken> {
+) -> Result<(), Broken> {
     match *step {
-        Step::Submit { most, buffer } => {
+        Step::Submit { most, handle, buffer } => {
             let most = usize::from(most);
+            let answer = if handle { Answer::Handle } else { Answer::AtMost(most) };
             let bounce = if buffer { Bounce::with_capacity(most.max(1)) } else { None };
             let place = bounce.as_ref().map(Bounce::offset);
             if let Some(place) = place {
                 assert!(!in_use(asked).contains(&place), "a buffer in flight was given away");
             }
-            if let Ok(ticket) = client.submit(Submission::default(), most, bounce)? {
-                asked.push(Asked { ticket, most, buffer: place, ended: false, given_up: false });
+            if let Ok(ticket) = client.submit(Submission::default(), answer, bounce)? {
+                asked.push(Asked { ticket, answer, buffer: place, ended: false, given_up: false });
             }
         }
         Step::Cancel(which) => {
             if let Some(operation) = pick(asked, which) {
                 operation.given_up = true;
                 client.cancel(operation.ticket)?;
+            }
+        }
+        Step::Detach(which) => {
+            if let Some(operation) = pick(asked, which) {
+                operation.given_up = true;
+                client.detach(operation.ticket);
             }
         }
         Step::Poll(which) => {
@@ -194,27 +203,31 @@ fn advance(
             client.reap()?;
         }
         Step::Take(most) => host.take(most),
-        Step::Answer { which, result } => {
+        Step::Answer { which, result, flags } => {
             if let Some(entry) = pick(&mut host.taken, which) {
                 let user_data = entry.user_data;
-                host.complete(user_data, result);
+                host.complete(user_data, result, flags.into());
             }
         }
-        Step::Invent { user_data, result } => host.complete(user_data, result),
-        Step::Cancelled(result) => host.complete(CANCELLATION, result),
+        Step::Invent { user_data, result } => host.complete(user_data, result, 0),
+        Step::Cancelled(result) => host.complete(UNAWAITED, result, 0),
         Step::Overwrite { which, value } => host.set(which.into(), value),
     }
     Ok(())
 }
 
 fn poll(client: &mut Client, operation: &mut Asked) {
-    let Some((result, bounce)) = client.poll(operation.ticket, Waker::noop()) else { return };
+    let Ok((result, bounce)) = client.poll(operation.ticket, Waker::noop()) else { return };
     assert!(!operation.ended, "an operation ended twice");
+    assert!(!operation.given_up, "an operation that nobody waits for ended");
     assert_eq!(bounce.as_ref().map(Bounce::offset), operation.buffer, "another's buffer");
     operation.ended = true;
     let raw = result.check(|_| true).unwrap_or_default();
-    let fine = (-4095..0).contains(&raw) || usize::try_from(raw).is_ok_and(|n| n <= operation.most);
-    assert!(fine, "{raw} for at most {}", operation.most);
+    let fine = match operation.answer {
+        Answer::AtMost(most) => usize::try_from(raw).is_ok_and(|count| count <= most),
+        Answer::Handle => raw >= 0,
+    };
+    assert!(fine || (-4095..0).contains(&raw), "{raw} for {:?}", operation.answer);
 }
 
 /// Buffers that may be written to at any moment. Of those that were given up only the client knows.

@@ -13,9 +13,10 @@ pub enum Code {
     Open = 1,
     /// Gives `handle` back.
     Close = 2,
-    /// Reads at `offset` ([`STREAM`]: a stream) into the buffer. Result: bytes.
+    /// Reads at `offset` ([`STREAM`]: a stream) into the buffer; `flags`: [`NOWAIT`]. Result: bytes.
     Read = 3,
-    /// Writes the buffer at `offset` ([`STREAM`]: a stream; [`APPEND`]: at its end). Result: bytes.
+    /// Writes the buffer at `offset` ([`STREAM`]: a stream; [`APPEND`]: at its end); `flags`:
+    /// [`NOWAIT`]. Result: bytes.
     Write = 4,
     /// Describes `path` below `handle` without following a last symbolic link (an empty path:
     /// `handle` itself) as one [`Stat`] in the buffer behind the path.
@@ -75,6 +76,9 @@ pub enum Code {
 pub const STREAM: u64 = u64::MAX;
 /// `offset` of a write at the end of a file.
 pub const APPEND: u64 = u64::MAX - 1;
+
+/// Flag of a read or a write of a stream: EAGAIN is better than a wait.
+pub const NOWAIT: u32 = 1;
 
 /// Flags of [`Code::Open`].
 pub mod open {

@@ -366,6 +366,18 @@ impl Source for UserBuffers<'_> {
         })
     }
 
+    fn give_back(&mut self, bytes: &[u8]) -> bool {
+        self.left += bytes.len();
+        let mut rest = bytes.len();
+        while rest > self.offset {
+            rest -= self.offset;
+            self.index -= 1;
+            self.offset = self.ranges[self.index].len;
+        }
+        self.offset -= rest;
+        true
+    }
+
     fn skip_all(&mut self) -> usize {
         core::mem::take(&mut self.left)
     }

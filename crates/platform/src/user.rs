@@ -60,6 +60,11 @@ pub trait Source {
     fn take(&mut self, out: &mut [u8]) -> usize;
     /// The same into frames.
     fn take_frames(&mut self, extent: &Extent, at: usize, len: usize) -> usize;
+    /// Takes back the last bytes of the last [`Self::take`], so that they are taken once more; false
+    /// when it can't.
+    fn give_back(&mut self, _bytes: &[u8]) -> bool {
+        false
+    }
     /// Passes over everything that is left; how many bytes. User memory need not be there for that.
     fn skip_all(&mut self) -> usize {
         let mut skipped = 0;

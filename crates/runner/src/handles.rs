@@ -53,9 +53,26 @@ pub(crate) fn register_streams() {
     for fd in 0..3 {
         // SAFETY: asks for a flag.
         if unsafe { libc::fcntl(fd, libc::F_GETFD) } >= 0 {
-            TABLE[fd as usize].store(fd as u64 + 1, Ordering::Release);
+            let used = patient(fd).unwrap_or(fd);
+            TABLE[fd as usize].store(used as u64 + 1, Ordering::Release);
         }
     }
+}
+
+/// Opens a terminal once more, without waits: a vCPU must not sleep in a write while the terminal is
+/// stopped. The flag can't be set on `fd` itself, which other programs share.
+fn patient(fd: RawFd) -> Option<RawFd> {
+    // SAFETY: asks about a descriptor.
+    if unsafe { libc::isatty(fd) } != 1 {
+        return None;
+    }
+    // SAFETY: asks for flags.
+    let access = unsafe { libc::fcntl(fd, libc::F_GETFL) } & libc::O_ACCMODE;
+    let path = std::ffi::CString::new(format!("/proc/self/fd/{fd}")).ok()?;
+    let flags = access | libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
+    // SAFETY: `path` is a C string.
+    let again = unsafe { libc::open(path.as_ptr(), flags) };
+    (again >= 0).then_some(again)
 }
 
 /// The roots that the plan names, as handles 3, 4, …

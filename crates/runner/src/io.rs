@@ -4,7 +4,7 @@
 use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
 
-use abi::io::{APPEND, Code, Entry, Operation, STREAM, Stat, open};
+use abi::io::{APPEND, Code, Entry, NOWAIT, Operation, STREAM, Stat, open};
 
 use crate::{attributes, handles, host, sys};
 
@@ -255,7 +255,23 @@ impl Request {
         -i64::from(libc::ENFILE)
     }
 
+    /// A read or write of a stream that does not wait; `None` when the file can't do it that way.
+    fn without_wait(&self, number: i64) -> Option<i64> {
+        if self.operation.flags & NOWAIT == 0 || self.operation.offset != STREAM {
+            return None;
+        }
+        let vector = [self.buffer, u64::from(self.operation.len)];
+        let flags = libc::RWF_NOWAIT as u64;
+        let arguments = [self.fd as u64, (&raw const vector) as u64, 1, u64::MAX, u64::MAX, flags];
+        // SAFETY: one buffer of that many bytes.
+        let result = unsafe { sys::call(number, arguments) };
+        (result != -i64::from(libc::EOPNOTSUPP)).then_some(result)
+    }
+
     fn read(&self) -> i64 {
+        if let Some(result) = self.without_wait(libc::SYS_preadv2) {
+            return result;
+        }
         let (fd, len) = (self.fd as u64, u64::from(self.operation.len));
         let (number, offset) = match self.operation.offset {
             STREAM => (libc::SYS_read, 0),
@@ -266,6 +282,9 @@ impl Request {
     }
 
     fn write(&self) -> i64 {
+        if let Some(result) = self.without_wait(libc::SYS_pwritev2) {
+            return result;
+        }
         let (fd, len) = (self.fd as u64, u64::from(self.operation.len));
         match self.operation.offset {
             // SAFETY: the buffer has `len` bytes.

@@ -1,7 +1,9 @@
 //! The host's standard streams and terminal.
 //!
 //! What they carry is the host's: neither secret nor to be believed. Nothing here ever blocks the
-//! vCPU: the host is asked first whether it is ready, and if not, the attendant watches for it.
+//! vCPU: the host is asked first whether it is ready, and if not, it is watched. Who else reads or
+//! writes there may be faster, or there may be room for less than is written: then the host says so
+//! instead of waiting.
 //! A stream that is a regular file on the host (`< file`) can be seeked.
 //!
 //! Differs from Linux: the position of a redirected file counts from where it stood at the start.
@@ -17,7 +19,7 @@ use core::task::{Context, Waker};
 
 use abi::Errno;
 use abi::errno::Result;
-use abi::io::{APPEND, Code, STREAM, handles};
+use abi::io::{APPEND, Code, NOWAIT, STREAM, handles};
 use executor::wait_queue::WaitQueue;
 use platform::sync::{Mutex, Once};
 use platform::user::{Sink, Source};
@@ -193,7 +195,8 @@ impl Stream {
         let mut chunk = [0; CHUNK];
         let wanted = sink.room().min(CHUNK);
         let buffer = Data::Out(&mut chunk[..wanted]);
-        let answer = self.host.perform(Code::Read, self.handle, offset, 0, buffer);
+        let flags = self.patience();
+        let answer = self.host.perform(Code::Read, self.handle, offset, flags, buffer);
         let len = answer.count_at_most(wanted).map_err(|error| self.stopped(error, Events::IN))?;
         let put = sink.put(&chunk[..len]);
         Ok((put, len == wanted && put == len))
@@ -204,20 +207,27 @@ impl Stream {
         let mut chunk = [0; CHUNK];
         let taken = source.take(&mut chunk);
         let mut done = 0;
-        // What was taken must get out, or a second attempt would miss it.
         while done < taken {
             let at = if offset >= APPEND { offset } else { offset + done as u64 };
             let bytes = Data::In(&chunk[done..taken]);
-            let answer = self.host.perform(Code::Write, self.handle, at, 0, bytes);
+            let answer = self.host.perform(Code::Write, self.handle, at, self.patience(), bytes);
             match answer.count_at_most(taken - done) {
                 Ok(0) => break,
                 Ok(len) => done += len,
-                Err(error) if matches!(error.errno, Errno::EINTR | Errno::EAGAIN) => {}
-                Err(_) if done > 0 => break,
-                Err(error) => return Err(error.into()),
+                Err(error) => match self.stopped(error, Events::OUT) {
+                    // What was taken must get out, or the attempt after the wait would miss it.
+                    Stop::WouldBlock if !source.give_back(&chunk[done..taken]) => {}
+                    _ if done > 0 => break,
+                    stop => return Err(stop),
+                },
             }
         }
         Ok((done, done == taken && taken == CHUNK))
+    }
+
+    /// Flags of a read or a write: what may block is to answer EAGAIN instead.
+    fn patience(&self) -> u32 {
+        if self.may_block() { NOWAIT } else { 0 }
     }
 
     /// An error of the host's: those that mean "not now" become a wait.

@@ -88,6 +88,11 @@ impl Source for Bytes {
         len
     }
 
+    fn give_back(&mut self, bytes: &[u8]) -> bool {
+        bytes.iter().rev().for_each(|byte| self.bytes.push_front(*byte));
+        true
+    }
+
     fn take_frames(&mut self, extent: &Extent, at: usize, len: usize) -> usize {
         let mut bytes = alloc::vec![0; len];
         let taken = self.take(&mut bytes);

@@ -288,13 +288,13 @@ fn is_same(node: &Arc<dyn Node>, stat: &Stat) -> bool {
         && Kind::of_mode(stat.mode) == Some(node.kind())
 }
 
-/// Takes over what the lower layer says of a node now.
-fn refresh(node: &Arc<dyn Node>, stat: &Stat) {
+/// Takes over what the lower layer said of a node when it was asked at a moment.
+fn refresh(node: &Arc<dyn Node>, stat: &Stat, asked: u64) {
     if let Some(origin) = origin_of(&**node).filter(|origin| !origin.policy().revalidate) {
         // Two lookups met: the first one's answer stands.
         let _ = origin;
     } else if let Some(file) = node.as_any().downcast_ref::<File>() {
-        file.refresh(stat);
+        file.refresh(stat, asked);
     } else if let Some(attributes) = attributes_of(&**node) {
         attributes.refresh(stat);
     }

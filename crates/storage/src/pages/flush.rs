@@ -24,31 +24,70 @@ impl Pages {
         let Some(backing) = self.backing.as_ref().filter(|backing| backing.writable()) else {
             return Ok(());
         };
-        let mut ranges = {
-            let mut state = self.state.lock();
-            if exposed {
-                let size = self.size();
-                state.expose_pending(size);
-            }
-            core::mem::take(&mut state.pending)
-        };
-        while let Some(range) = ranges.pop() {
-            let mut at = range.start;
-            while at < range.end {
-                let next = self.state.lock().piece(at, range.end);
-                let Some((start, extent, from, len)) = next else { break };
-                at = start;
-                if let Err(error) = backing.write(at, &extent, from, len).await {
-                    ranges.push(at..range.end);
-                    self.state.lock().pending.append(&mut ranges);
-                    return Err(error);
+        let mut carrying = match self.begin(exposed) {
+            Some(carrying) => carrying,
+            None => loop {
+                let listener = self.filled.listen();
+                if let Some(carrying) = self.begin(exposed) {
+                    break carrying;
                 }
-                drop(extent);
-                self.state.lock().carried(at..at + len as u64);
-                at += len as u64;
+                listener.await;
+            },
+        };
+        while let Some(range) = carrying.ranges.last_mut() {
+            let next = self.state.lock().piece(range.start, range.end);
+            let Some((at, extent, from, len)) = next else {
+                carrying.ranges.pop();
+                continue;
+            };
+            backing.write(at, &extent, from, len).await?;
+            drop(extent);
+            range.start = at + len as u64;
+            if range.start >= range.end {
+                carrying.ranges.pop();
             }
+            self.state.lock().carried(at..at + len as u64);
         }
         Ok(())
+    }
+
+    /// Takes over what is pending; `None` while somebody else carries.
+    fn begin(&self, exposed: bool) -> Option<Carrying<'_>> {
+        let mut state = self.state.lock();
+        if state.carrying {
+            return None;
+        }
+        if exposed {
+            let size = self.size();
+            state.expose_pending(size);
+        }
+        let ranges = core::mem::take(&mut state.pending);
+        let holds = !ranges.is_empty();
+        state.carrying = holds;
+        drop(state);
+        Some(Carrying { pages: self, ranges, holds })
+    }
+}
+
+/// The right to carry bytes to the backing; what is left of them is pending again when it is dropped.
+struct Carrying<'a> {
+    pages: &'a Pages,
+    ranges: Vec<Range<u64>>,
+    /// There was something to be carried.
+    holds: bool,
+}
+
+impl Drop for Carrying<'_> {
+    fn drop(&mut self) {
+        if !self.holds {
+            return;
+        }
+        let mut state = self.pages.state.lock();
+        state.pending.append(&mut self.ranges);
+        state.carrying = false;
+        state.note_change();
+        drop(state);
+        self.pages.filled.wake_all();
     }
 }
 

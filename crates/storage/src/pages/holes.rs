@@ -53,6 +53,7 @@ impl Pages {
             at += part as u64;
         }
         if self.writes_through() && end > offset {
+            state.note_change();
             add_range(&mut state.pending, offset..end);
         }
         let State { chunks, partials, .. } = &mut *state;

@@ -23,6 +23,9 @@ impl Pages {
         if len >= old {
             self.clear_tail();
             self.size.store(len, Ordering::Release);
+            if self.writes_through() {
+                self.state.lock().note_change();
+            }
             return Ok(());
         }
         // First the end moves, so that no page beyond it is mapped anew; then mappings let go of the
@@ -31,6 +34,9 @@ impl Pages {
         let gone = len.div_ceil(PAGE_BYTES)..u64::MAX;
         self.invalidate(gone.clone());
         let mut state = self.state.lock();
+        if self.writes_through() {
+            state.note_change();
+        }
         state.backed = state.backed.min(len);
         state.drop_pages(gone);
         state.pending.retain_mut(|range| {
@@ -45,12 +51,15 @@ impl Pages {
     /// Takes over the length of a backing that changed behind our back, and forgets clean contents.
     ///
     /// Pages that were written here stay as they are.
-    pub fn refresh(&self, size: u64) {
+    ///
+    /// The backing was asked after the moment `asked` ([`super::moment`]). What it said is passed over
+    /// when something was written since, or is on its way: it may be older than that.
+    pub fn refresh(&self, size: u64, asked: u64) {
         let _writer = self.writer.lock();
         let size = size.min(LENGTH_MAX);
         let grown = {
             let state = self.state.lock();
-            if !state.pending.is_empty() {
+            if !state.pending.is_empty() || state.carrying || state.changed >= asked {
                 return;
             }
             self.size().max(size)

@@ -120,6 +120,32 @@ struct State {
     ahead: ReadAhead,
     /// Bytes that were written and are not yet in the writable backing.
     pending: Vec<Range<u64>>,
+    /// Somebody carries what was pending to the backing; nobody else does meanwhile, or older bytes
+    /// could come after newer ones.
+    carrying: bool,
+    /// The [`moment`] of the last change that a writable backing gets, or got.
+    changed: u64,
+}
+
+static MOMENT: AtomicU64 = AtomicU64::new(1);
+
+/// A moment: later than those of all changes that were made before, not later than those after.
+///
+/// Who asks a backing about a file takes one before, for [`Pages::refresh`].
+pub fn moment() -> u64 {
+    MOMENT.load(Ordering::SeqCst)
+}
+
+/// The moment of a change: what was asked before is older, what is asked from now on is not.
+pub fn moment_of_change() -> u64 {
+    MOMENT.fetch_add(1, Ordering::SeqCst)
+}
+
+impl State {
+    /// The backing gets something, or has got it: what it said of the file before is old.
+    fn note_change(&mut self) {
+        self.changed = moment_of_change();
+    }
 }
 
 /// What stands at an offset.
@@ -157,11 +183,18 @@ impl Pages {
                 filling: Vec::new(),
                 ahead: ReadAhead::default(),
                 pending: Vec::new(),
+                carrying: false,
+                changed: 0,
             }),
             backing,
             filled: WaitQueue::new(),
             observers: Mutex::new(Vec::new()),
         }
+    }
+
+    /// Something else of the backing changed than what [`Pages::flush`] carries: its length.
+    pub fn note_change(&self) {
+        self.state.lock().note_change();
     }
 
     /// Length in bytes.

@@ -403,3 +403,88 @@ fn clean_contents_make_room() {
     same(&read_all(&pages, 0, len), &expected);
     drop(mapped);
 }
+
+#[test]
+fn what_a_backing_said_before_a_write_is_passed_over() {
+    let disk = Disk::new(noise(100, 1), usize::MAX, true);
+    let pages = Pages::backed(Arc::<Disk>::clone(&disk), 100);
+    let asked = super::moment();
+    pages.write_bytes(100, &noise(50, 2)).unwrap();
+    pages.refresh(100, super::moment());
+    assert_eq!(pages.size(), 150, "not carried yet");
+    finish(pages.flush(false)).unwrap();
+    pages.refresh(100, asked);
+    assert_eq!(pages.size(), 150, "asked before");
+    same(&read_all(&pages, 100, 50), &noise(50, 2));
+    pages.refresh(120, super::moment());
+    assert_eq!(pages.size(), 120, "somebody else cut it");
+}
+
+#[test]
+fn one_carries_at_a_time_and_what_is_given_up_is_pending_again() {
+    let disk = Slow::default();
+    let pages = Pages::backed(Arc::new(disk.clone()), 0);
+    let mut cx = Context::from_waker(Waker::noop());
+    pages.write_bytes(0, b"old").unwrap();
+    let mut first = Box::pin(pages.flush(false));
+    assert!(first.as_mut().poll(&mut cx).is_pending());
+    pages.write_bytes(0, b"new").unwrap();
+    let mut second = Box::pin(pages.flush(false));
+    assert!(second.as_mut().poll(&mut cx).is_pending());
+    assert_eq!(disk.0.lock().unwrap().writes, 1, "the second waits for the first");
+    // The first is given up: its bytes are the second's now.
+    drop(first);
+    assert!(second.as_mut().poll(&mut cx).is_pending());
+    assert_eq!(disk.0.lock().unwrap().writes, 2);
+    disk.0.lock().unwrap().answers = true;
+    while second.as_mut().poll(&mut cx).is_pending() {}
+    pages.evict();
+    assert_eq!(pages.size(), 3);
+    assert_eq!(disk.0.lock().unwrap().bytes, b"new");
+}
+
+/// A backing whose writes take until it is told to answer.
+#[derive(Clone, Default)]
+struct Slow(Arc<Mutex<SlowState>>);
+
+#[derive(Default)]
+struct SlowState {
+    bytes: Vec<u8>,
+    writes: usize,
+    answers: bool,
+}
+
+impl Backing for Slow {
+    fn read(&self, _: u64, _: usize) -> Waiting<'_, Result<Content>> {
+        let content = Content::Bytes(self.0.lock().unwrap().bytes.clone());
+        Box::pin(std::future::ready(Ok(content)))
+    }
+
+    fn writable(&self) -> bool {
+        true
+    }
+
+    fn write<'a>(
+        &'a self,
+        offset: u64,
+        extent: &'a Extent,
+        at: usize,
+        len: usize,
+    ) -> Waiting<'a, Result<()>> {
+        let mut bytes = vec![0; len];
+        extent.read(at, &mut bytes);
+        let mut started = false;
+        Box::pin(std::future::poll_fn(move |_| {
+            let mut state = self.0.lock().unwrap();
+            state.writes += usize::from(!std::mem::replace(&mut started, true));
+            if !state.answers {
+                return Poll::Pending;
+            }
+            let end = usize::try_from(offset).unwrap() + len;
+            let all = state.bytes.len().max(end);
+            state.bytes.resize(all, 0);
+            state.bytes[end - len..end].copy_from_slice(&bytes);
+            Poll::Ready(Ok(()))
+        }))
+    }
+}

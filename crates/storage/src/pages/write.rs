@@ -116,6 +116,7 @@ impl Pages {
         let mut state = self.state.lock();
         state.mark_dirty(pages_of(at, len as u64));
         if through {
+            state.note_change();
             add_range(&mut state.pending, at..at + len as u64);
         }
     }

@@ -5,11 +5,12 @@ use core::task::Waker;
 use abi::io::{Code, STREAM};
 use abi::{Errno, Untrusted};
 use platform::sync::Mutex;
+use platform::user::Source;
 
 use super::host::{Data, Host};
 use super::{Nature, Stream};
 use crate::anonymous::{S_IFCHR, S_IFIFO, S_IFREG};
-use crate::object::{Events, OpenFile, Status, Waiting};
+use crate::object::{Events, OpenFile, Status, Stop, Waiting};
 use crate::testing::{Argument, Bytes, Count, read, stopped, write};
 
 const TERMIOS: [u8; 36] = [0xa5; 36];
@@ -30,6 +31,8 @@ struct Contents {
     calls: Vec<(u32, u64)>,
     /// What the next answer is instead.
     lie: Option<i64>,
+    /// How many more bytes it takes, if there is a limit.
+    room: Option<usize>,
 }
 
 fn fake(mode: u32, terminal: bool) -> &'static Fake {
@@ -67,30 +70,35 @@ impl Host for Fake {
         let mut contents = self.contents.lock();
         contents.calls.push((code as u32, offset));
         let lie = if code == Code::Poll { None } else { contents.lie.take() };
-        let Contents { bytes, position, .. } = &mut *contents;
+        let Contents { bytes, position, room, .. } = &mut *contents;
         let at = if offset == STREAM { *position } else { usize::try_from(offset).unwrap() };
         let answer = match (code, data) {
-            (Code::Stat, Data::Out(room)) => {
-                room[..4].copy_from_slice(&self.mode.to_le_bytes());
-                room[40..48].copy_from_slice(&(bytes.len() as u64).to_le_bytes());
-                room.len()
+            (Code::Stat, Data::Out(out)) => {
+                out[..4].copy_from_slice(&self.mode.to_le_bytes());
+                out[40..48].copy_from_slice(&(bytes.len() as u64).to_le_bytes());
+                out.len()
             }
             (Code::Poll, _) => (self.ready.load(Ordering::Relaxed) & flags) as usize,
-            (Code::Read, Data::Out(room)) => {
-                let len = room.len().min(bytes.len().saturating_sub(at));
-                room[..len].copy_from_slice(&bytes[at..at + len]);
+            (Code::Read, Data::Out(out)) => {
+                let len = out.len().min(bytes.len().saturating_sub(at));
+                out[..len].copy_from_slice(&bytes[at..at + len]);
                 *position = if offset == STREAM { at + len } else { *position };
                 len
             }
+            (Code::Write, Data::In(_)) if *room == Some(0) => {
+                return Untrusted::new(-i64::from(Errno::EAGAIN.raw()));
+            }
             (Code::Write, Data::In(new)) => {
+                let new = &new[..new.len().min(room.unwrap_or(usize::MAX))];
+                *room = room.map(|room| room - new.len());
                 bytes.resize(bytes.len().max(at + new.len()), 0);
                 bytes[at..at + new.len()].copy_from_slice(new);
                 *position = if offset == STREAM { at + new.len() } else { *position };
                 new.len()
             }
-            (Code::GetTerminal, Data::Out(room)) if self.terminal => {
-                room.copy_from_slice(&TERMIOS);
-                room.len()
+            (Code::GetTerminal, Data::Out(out)) if self.terminal => {
+                out.copy_from_slice(&TERMIOS);
+                out.len()
             }
             (Code::SetTerminal, Data::In(_)) => 0,
             _ => return Untrusted::new(-i64::from(Errno::ENOTTY.raw())),
@@ -141,6 +149,26 @@ fn a_full_pipe_of_the_host_is_waited_for() {
     host.contents.lock().lie = Some(-i64::from(Errno::EPIPE.raw()));
     assert_eq!(stopped(write(&stream, b"x")), Some(Errno::EPIPE));
     assert!(!stream.object().seekable());
+}
+
+#[test]
+fn a_host_that_takes_a_part_gets_the_rest_later() {
+    let host = fake(S_IFCHR, true);
+    let stream = open(host);
+    host.become_ready(Events::OUT);
+    let text: Vec<u8> = (0..100).collect();
+    // It takes 30, and says "not now" to the rest; nobody spins, nothing is lost.
+    host.contents.lock().room = Some(30);
+    let mut source = Bytes::source(&text);
+    assert_eq!(stream.object().write(&stream, None, &mut source).unwrap().0, 30);
+    assert_eq!(source.left(), 70);
+    host.become_ready(Events::empty());
+    assert_eq!(source.left(), 70);
+    host.become_ready(Events::OUT);
+    assert!(matches!(stream.object().write(&stream, None, &mut source), Err(Stop::WouldBlock)));
+    host.contents.lock().room = None;
+    assert_eq!(stream.object().write(&stream, None, &mut source).unwrap().0, 70);
+    assert_eq!(host.contents.lock().bytes, text);
 }
 
 #[test]

@@ -46,6 +46,8 @@ pub(crate) struct Children {
     pub(crate) fresh: bool,
     /// The directory was removed: nothing can be made in it.
     pub(crate) dead: bool,
+    /// The [`storage::pages::moment`] at which the layer below last showed something new.
+    pub(crate) adopted: u64,
 }
 
 impl Children {

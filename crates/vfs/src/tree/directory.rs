@@ -125,26 +125,27 @@ impl Directory {
             return Ok(self.children.lock().here(name).cloned());
         };
         let path = origin.path_of(name);
+        let asked = storage::pages::moment();
         match origin.lower().stat(&path).await {
-            Ok(stat) => self.adopt(here, origin, name, &stat),
-            Err(error) if error.errno == Errno::ENOENT => Ok(self.not_below(name)),
+            Ok(stat) => self.adopt(here, origin, name, (&stat, asked)),
+            Err(error) if error.errno == Errno::ENOENT => Ok(self.not_below(name, asked)),
             Err(error) => Err(error),
         }
     }
 
-    /// Makes what the layer below has under a name known here.
+    /// Makes what the layer below has under a name known here, as it said when it was asked at a moment.
     fn adopt(
         &self,
         here: &Arc<Dentry>,
         origin: &Arc<Origin>,
         name: &[u8],
-        stat: &Stat,
+        (stat, asked): (&Stat, u64),
     ) -> Result<Option<Arc<Dentry>>> {
         let mut children = self.children.lock();
         match children.get(name) {
             Some(Child::Here(known)) => {
                 if super::is_same(known.node(), stat) {
-                    super::refresh(known.node(), stat);
+                    super::refresh(known.node(), stat, asked);
                     return Ok(Some(Arc::clone(known)));
                 }
                 if super::origin_of(&**known.node()).is_none() {
@@ -162,15 +163,17 @@ impl Directory {
         let from = origin.child(Arc::clone(&name), stat);
         let node = self.shared.adopt(from, stat, self.attributes.inode)?;
         let dentry = Dentry::new(here, Arc::clone(&name), node);
+        children.adopted = storage::pages::moment_of_change();
         children.set(&name, Child::Here(Arc::clone(&dentry)));
         Ok(Some(dentry))
     }
 
     /// The layer below has nothing under the name.
-    fn not_below(&self, name: &[u8]) -> Option<Arc<Dentry>> {
+    fn not_below(&self, name: &[u8], asked: u64) -> Option<Arc<Dentry>> {
         let mut children = self.children.lock();
         if let Some(known) = children.here(name).cloned() {
-            if super::origin_of(&**known.node()).is_none() {
+            // What came to be here after the question is not denied by the answer.
+            if super::origin_of(&**known.node()).is_none() || children.adopted >= asked {
                 return Some(known);
             }
             known.set_removed();

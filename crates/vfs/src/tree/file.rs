@@ -7,6 +7,7 @@ use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
 use abi::Errno;
 use abi::errno::Result;
+use executor::wait_queue::WaitQueue;
 use platform::sync::{Mutex, Once};
 use platform::user::{Sink, Source};
 use storage::pages::{Missing, Pages};
@@ -36,6 +37,10 @@ pub struct File {
     writers: AtomicI32,
     /// A length that the writable layer below does not have yet.
     cut: Mutex<Option<u64>>,
+    /// Somebody carries changes to the layer below.
+    carrying: AtomicBool,
+    /// Who waits to do the same.
+    carried: WaitQueue,
     /// Only files that were made for it can be sealed.
     seals: Once<Seals>,
     /// It was made without a name and may get one (`O_TMPFILE`).
@@ -75,15 +80,21 @@ impl File {
             opens: AtomicU32::new(0),
             writers: AtomicI32::new(0),
             cut: Mutex::new(None),
+            carrying: AtomicBool::new(false),
+            carried: WaitQueue::new(),
             seals: Once::new(),
             linkable: AtomicBool::new(false),
         }
     }
 
     /// The layer below changed or was looked at again.
-    pub(super) fn refresh(&self, stat: &Stat) {
+    pub(super) fn refresh(&self, stat: &Stat, asked: u64) {
+        if self.cut.lock().is_some() {
+            // It was asked before it had the length that it is going to have.
+            return;
+        }
         if stat.size != self.pages.size() || stat.modified != self.attributes.modified() {
-            self.pages.refresh(stat.size);
+            self.pages.refresh(stat.size, asked);
         }
         self.attributes.refresh(stat);
     }
@@ -122,10 +133,18 @@ impl File {
         }
     }
 
+    /// Carries lengths and bytes to the layer below: one at a time, or a length that was set first
+    /// could cut off what was written later.
     async fn carry(&self) -> Result<()> {
-        let cut = self.cut.lock().take();
+        let _turn = self.turn().await;
+        let cut = *self.cut.lock();
         if let (Some(len), Some(lower)) = (cut, &self.lower) {
             lower.truncate(len).await?;
+            self.pages.note_change();
+            let mut left = self.cut.lock();
+            if *left == cut {
+                *left = None;
+            }
         }
         self.pages.flush(false).await?;
         // What a new length leaves of holes and blocks only the layer below can tell.
@@ -138,6 +157,20 @@ impl File {
         Ok(())
     }
 
+    async fn turn(&self) -> Turn<'_> {
+        let free = || !self.carrying.swap(true, Ordering::AcqRel);
+        if !free() {
+            loop {
+                let listener = self.carried.listen();
+                if free() {
+                    break;
+                }
+                listener.await;
+            }
+        }
+        Turn(self)
+    }
+
     async fn flush(&self) -> Result<()> {
         self.carry().await?;
         self.pages.flush(true).await?;
@@ -145,6 +178,16 @@ impl File {
             Some(lower) if self.pages.writes_through() => lower.sync().await,
             _ => Ok(()),
         }
+    }
+}
+
+/// The right to carry a file's changes.
+struct Turn<'a>(&'a File);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.carrying.store(false, Ordering::Release);
+        self.0.carried.wake_all();
     }
 }
 

@@ -259,4 +259,9 @@ impl Source for Stage {
         self.at += len;
         len
     }
+
+    fn give_back(&mut self, bytes: &[u8]) -> bool {
+        self.at -= bytes.len();
+        true
+    }
 }

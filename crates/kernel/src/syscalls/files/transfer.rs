@@ -542,6 +542,12 @@ impl Source for Limited<'_> {
         taken
     }
 
+    fn give_back(&mut self, bytes: &[u8]) -> bool {
+        let given = self.source.give_back(bytes);
+        self.room += if given { bytes.len() } else { 0 };
+        given
+    }
+
     fn skip_all(&mut self) -> usize {
         let skipped = self.source.skip_all().min(self.room);
         self.room -= skipped;

@@ -7,7 +7,6 @@ use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
 use abi::Errno;
 use abi::errno::Result;
-use executor::wait_queue::WaitQueue;
 use platform::sync::{Mutex, Once};
 use platform::user::{Sink, Source};
 use storage::pages::{Missing, Pages};
@@ -15,6 +14,7 @@ use storage::pages::{Missing, Pages};
 use super::attributes::Attributes;
 use super::change;
 use super::lower::{LowerFile, Origin};
+use super::turns::Turns;
 use crate::credentials::Owner;
 use crate::extended::Keeper;
 use crate::lock::{Holder, Locks};
@@ -37,10 +37,8 @@ pub struct File {
     writers: AtomicI32,
     /// A length that the writable layer below does not have yet.
     cut: Mutex<Option<u64>>,
-    /// Somebody carries changes to the layer below.
-    carrying: AtomicBool,
-    /// Who waits to do the same.
-    carried: WaitQueue,
+    /// Whose changes are carried to the layer below.
+    turns: Turns,
     /// Only files that were made for it can be sealed.
     seals: Once<Seals>,
     /// It was made without a name and may get one (`O_TMPFILE`).
@@ -80,8 +78,7 @@ impl File {
             opens: AtomicU32::new(0),
             writers: AtomicI32::new(0),
             cut: Mutex::new(None),
-            carrying: AtomicBool::new(false),
-            carried: WaitQueue::new(),
+            turns: Turns::new(),
             seals: Once::new(),
             linkable: AtomicBool::new(false),
         }
@@ -136,15 +133,17 @@ impl File {
     /// Carries lengths and bytes to the layer below: one at a time, or a length that was set first
     /// could cut off what was written later.
     async fn carry(&self) -> Result<()> {
-        let _turn = self.turn().await;
+        let _turn = self.turns.take().await;
         let cut = *self.cut.lock();
         if let (Some(len), Some(lower)) = (cut, &self.lower) {
-            lower.truncate(len).await?;
+            let done = lower.truncate(len).await;
             self.pages.note_change();
             let mut left = self.cut.lock();
             if *left == cut {
                 *left = None;
             }
+            drop(left);
+            done?;
         }
         self.pages.flush(false).await?;
         // What a new length leaves of holes and blocks only the layer below can tell.
@@ -157,20 +156,6 @@ impl File {
         Ok(())
     }
 
-    async fn turn(&self) -> Turn<'_> {
-        let free = || !self.carrying.swap(true, Ordering::AcqRel);
-        if !free() {
-            loop {
-                let listener = self.carried.listen();
-                if free() {
-                    break;
-                }
-                listener.await;
-            }
-        }
-        Turn(self)
-    }
-
     async fn flush(&self) -> Result<()> {
         self.carry().await?;
         self.pages.flush(true).await?;
@@ -178,16 +163,6 @@ impl File {
             Some(lower) if self.pages.writes_through() => lower.sync().await,
             _ => Ok(()),
         }
-    }
-}
-
-/// The right to carry a file's changes.
-struct Turn<'a>(&'a File);
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        self.0.carrying.store(false, Ordering::Release);
-        self.0.carried.wake_all();
     }
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import functools
 import json
 import os
 import pty
@@ -82,9 +83,7 @@ def run_denied(error: int, folder: Path, *words: str) -> tuple[Outcome, dict[str
         (["--with", "poller"], "poller", False),
     ],
 )
-def test_denied(
-    error: int, options: list[str], carrier: str, told: bool, tmp_path: Path
-) -> None:
+def test_denied(error: int, options: list[str], carrier: str, told: bool, tmp_path: Path) -> None:
     """It runs all the same, says what is used, and warns whoever insisted on io_uring."""
     outcome, rings = run_denied(error, tmp_path, *options, "--vcpus", "2", "cat", "/etc/passwd")
     assert outcome.stdout == Path("/etc/passwd").read_bytes(), outcome.described()
@@ -184,7 +183,9 @@ def test_programs(carrier: str, number: int, tmp_path: Path) -> None:
         for side in ("native", "inside")
     ]
     # Which thread wrote first is chance.
-    named = [[(name, b"" if name == "log" else content) for name, content in side] for side in written]
+    named = [
+        [(name, b"" if name == "log" else content) for name, content in side] for side in written
+    ]
     assert named[1] == named[0]
 
 
@@ -208,7 +209,7 @@ class Talk:
             shown.append(line)
             if line.startswith(b"give "):
                 word, _, late = line[5:].strip().partition(b", ")
-                time.sleep(0.5 if late else 0)
+                time.sleep(0.3 if late else 0)
                 give(word + b"\n")
         return shown
 
@@ -242,6 +243,17 @@ def talk(command: Sequence[str], kind: str) -> tuple[list[bytes], int, float, by
         os.close(ours)
 
 
+def interrupted(end: str) -> list[str]:
+    return [str(compile_c(PROGRAMS / "interrupted.c", "dynamic")), end]
+
+
+@functools.cache
+def natively(kind: str, end: str) -> tuple[list[bytes], int]:
+    """What Linux shows, once for all carriers."""
+    shown, code, _, _ = talk(interrupted(end), kind)
+    return shown, code
+
+
 class _Killer:
     """Ends a program that shows nothing for long, so that reading its lines ends too."""
 
@@ -262,11 +274,11 @@ class _Killer:
 @pytest.mark.parametrize("end", ["exits", "killed"])
 @pytest.mark.timeout(120)
 def test_interrupted(carrier: str, kind: str, end: str) -> None:
-    """A signal ends or restarts a read under way, exit ends it; nothing is lost, nothing overwritten."""
-    program = [str(compile_c(PROGRAMS / "interrupted.c", "dynamic")), end]
+    """A signal ends or restarts a read under way, exit ends it; nothing is lost or overwritten."""
+    program = interrupted(end)
     options = carriers.CARRIERS[carrier]
     shown = ["-v", f"{TESTS}:{TESTS}", "--vcpus", "2"]
-    native, code, _, _ = talk(program, kind)
+    native, code = natively(kind, end)
     inside, code_inside, took, errors = talk(
         [*adyton_command(), "run", *shown, *options, "--", *program], kind
     )
@@ -342,7 +354,7 @@ sys.stdin.read()
 @ALL
 @pytest.mark.timeout(120)
 def test_closed_files_are_closed_on_the_host(carrier: str, tmp_path: Path) -> None:
-    """No ring keeps a file open that the program has closed: its bytes are free when it is removed."""
+    """No ring keeps a file open that the program has closed: once removed, its bytes are free."""
     shared = tmp_path / "shared"
     shared.mkdir()
     for n in range(40):

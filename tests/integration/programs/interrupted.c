@@ -54,7 +54,7 @@ static const char *kept(const char *buffer, size_t len, char byte)
 
 static void *interrupt_later(void *thread)
 {
-    after(150);
+    after(60);
     pthread_kill(*(pthread_t *)thread, SIGUSR1);
     return NULL;
 }
@@ -134,7 +134,7 @@ int main(int count, char **words)
     with_signal("poll", polls);
     with_signal("select", selects);
     with_signal("epoll_wait", waits);
-    ualarm(150000, 0);
+    ualarm(60000, 0);
     show("read until the alarm", reads());
     printf("the buffer is as it was: %s\n", kept(first, sizeof first, '.'));
 
@@ -160,7 +160,7 @@ int main(int count, char **words)
     pthread_t other;
     handle(0);
     pthread_create(&other, NULL, gets_a_line, NULL);
-    after(100);
+    after(50);
     handled = 0;
     with_signal("read beside another", reads);
     printf("give three\n");
@@ -171,7 +171,7 @@ int main(int count, char **words)
         pthread_t waiting;
         pthread_create(&waiting, NULL, reads_for_ever, NULL);
     }
-    after(100);
+    after(50);
     printf("over\n");
     fflush(stdout);
     if (count > 1 && strcmp(words[1], "killed") == 0) kill(getpid(), SIGTERM);

@@ -1,6 +1,6 @@
 """A host that lies: a runner built with the feature `faults`, beside the image as it is.
 
-Key type: `Lie` starts programs under such a host. What may come of it is for `assert_survived`.
+Key type: `Lie` starts programs under such a host; `assert_survived` says what may come of it.
 """
 
 from __future__ import annotations

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
+from tests import carriers
 from tests.harness import Case, Machine, cases
 
+SHARED = ("-v", "{folder}:/mnt:rw", "-w", "/mnt")
 ALL = cases(Path(__file__).parent)
 
 
@@ -26,4 +29,16 @@ def test_tmpfs(case: Case, machine: Machine) -> None:
 @pytest.mark.parametrize("case", ALL)
 def test_host(case: Case, machine: Machine) -> None:
     """In a shared, writable folder of the host."""
-    case.run(machine, options=("-v", "{folder}:/mnt:rw", "-w", "/mnt"), place="host")
+    case.run(machine, options=SHARED, place="host")
+
+
+@pytest.mark.parametrize("carrier", ["rings", "poller"])
+@pytest.mark.parametrize("case", ALL)
+def test_host_by(carrier: str, case: Case, machine: Machine) -> None:
+    """The same, carried by io_uring and by the poller."""
+    if machine.options or machine.native_only:
+        pytest.skip("the session's options say how I/O is carried")
+    options = (*carriers.CARRIERS[carrier], *SHARED)
+    # io_uring may be denied here; what is said then is test_carriers' affair.
+    case = dataclasses.replace(case, diagnostics=True)
+    case.run(machine, options=options, place="host")

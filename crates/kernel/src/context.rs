@@ -211,6 +211,10 @@ impl Context<'_> {
     /// # Errors
     /// [`Interrupted`]: the thread will not go on.
     pub async fn killable<T>(&self, future: impl Future<Output = T>) -> Result<T, Interrupted> {
+        // A host that answers at once, and for ever, ends no loop of such waits either.
+        if self.thread.must_end() {
+            return Err(Interrupted);
+        }
         Killable { future: core::pin::pin!(future), thread: self.thread }.await
     }
 }

@@ -281,7 +281,8 @@ pub(crate) fn ring(places: &Places) {
     }
     if lies(Kind::RingWords) {
         word(places.sq_tail).store(random() as u32, Ordering::SeqCst);
-        word(places.sq_flags).store(random() as u32, Ordering::SeqCst);
+        // Set, never cleared: who hides that work waits answers never, which is another lie.
+        word(places.sq_flags).fetch_or(random() as u32, Ordering::SeqCst);
     }
 }
 

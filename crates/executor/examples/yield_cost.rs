@@ -2,7 +2,6 @@
 //!
 //! `cargo run --release -p adyton-executor --example yield_cost`
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use executor::wait_queue::WaitQueue;
@@ -66,7 +65,7 @@ fn ping_pong() -> f64 {
             })
         })
         .into_iter()
-        .collect::<Vec<Arc<_>>>();
+        .collect::<Vec<_>>();
     running.wait_for(&tasks);
     let cost = start.elapsed().as_secs_f64() * 1e9 / f64::from(rounds) / 2.0;
     running.stop();

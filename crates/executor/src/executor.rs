@@ -1,9 +1,10 @@
 //! The executor: where a task is queued, who is woken for it, and the loop of a vCPU.
 
 use alloc::boxed::Box;
-use alloc::sync::Arc;
 use core::fmt;
 use core::future::Future;
+
+use platform::shared::Shared;
 
 use crate::counters::{Counters, Tally};
 use crate::idle::Idler;
@@ -85,13 +86,23 @@ impl Executor {
     }
 
     /// Starts a task; it may run before this returns.
-    pub fn spawn(&'static self, future: impl Future<Output = ()> + Send + 'static) -> Arc<Task> {
+    pub fn spawn(&'static self, future: impl Future<Output = ()> + Send + 'static) -> Shared<Task> {
+        self.spawn_known(future, |_| ())
+    }
+
+    /// The same, but `tell` is called with the task before it can run.
+    pub fn spawn_known(
+        &'static self,
+        future: impl Future<Output = ()> + Send + 'static,
+        tell: impl FnOnce(&Shared<Task>),
+    ) -> Shared<Task> {
         let home = match self.machine.current() {
             Some(vcpu) if vcpu < self.vcpus.len() => vcpu,
             _ => self.next_home.fetch_add(1, Ordering::Relaxed) % self.vcpus.len(),
         };
         let runnable = Task::create(self, Self::narrow(home), Box::pin(future));
-        let task = Arc::clone(&runnable.task);
+        let task = Shared::clone(&runnable.task);
+        tell(&task);
         self.enqueue(runnable);
         task
     }
@@ -232,7 +243,12 @@ impl Executor {
     }
 
     /// The vCPU to whose queue a woken task goes.
+    #[inline]
     fn place(&self, task: &Task) -> usize {
+        if self.vcpus.len() == 1 { 0 } else { self.place_among(task) }
+    }
+
+    fn place_among(&self, task: &Task) -> usize {
         let allowed = task.allowed() & self.all_vcpus();
         let home = task.last_vcpu();
         let here = self.machine.current().filter(|&vcpu| allowed >> vcpu & 1 == 1);

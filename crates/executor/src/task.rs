@@ -5,12 +5,12 @@
 //! that suspends it has returned, and a task that yields moves from hand to hand without a lock.
 
 use alloc::boxed::Box;
-use alloc::sync::Arc;
-use alloc::task::Wake;
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
+
+use platform::shared::{Shared, Wake};
 
 use crate::executor::Executor;
 use crate::sync::{AtomicU32, AtomicU64, Byte, Mutex, Ordering};
@@ -45,7 +45,7 @@ pub(crate) struct Body {
 
 /// A task that waits for a vCPU, with its future.
 pub(crate) struct Runnable {
-    pub(crate) task: Arc<Task>,
+    pub(crate) task: Shared<Task>,
     pub(crate) body: Box<Body>,
 }
 
@@ -56,23 +56,23 @@ impl Task {
         home: u32,
         future: Pin<Box<dyn Future<Output = ()> + Send>>,
     ) -> Runnable {
-        let task = Arc::new(Self {
+        let task = Shared::new(Self {
             state: Byte::new(NOTIFIED),
             home: AtomicU32::new(home),
             allowed: AtomicU64::new(u64::MAX),
             parked: Mutex::new(None),
             executor,
         });
-        let body = Box::new(Body { waker: Waker::from(Arc::clone(&task)), future });
+        let body = Box::new(Body { waker: Shared::clone(&task).into_waker(), future });
         Runnable { task, body }
     }
 
     /// Makes the task run again: now if it waits, once more after its present poll otherwise.
     ///
     /// What the caller wrote before is seen by the poll that follows.
-    pub fn wake(self: &Arc<Self>) {
-        if self.notify() {
-            Arc::clone(self).release();
+    pub fn wake(this: &Shared<Self>) {
+        if this.notify() {
+            Self::release(Shared::clone(this));
         }
     }
 
@@ -113,11 +113,11 @@ impl Task {
     }
 
     /// Moves a parked task into a run queue.
-    fn release(self: Arc<Self>) {
-        let body = self.parked.lock().take();
+    fn release(this: Shared<Self>) {
+        let body = this.parked.lock().take();
         if let Some(body) = body {
-            let executor = self.executor;
-            executor.enqueue(Runnable { task: self, body });
+            let executor = this.executor;
+            executor.enqueue(Runnable { task: this, body });
         }
     }
 }
@@ -157,14 +157,14 @@ impl Runnable {
 }
 
 impl Wake for Task {
-    fn wake(self: Arc<Self>) {
-        if self.notify() {
-            self.release();
+    fn wake(this: Shared<Self>) {
+        if this.notify() {
+            Self::release(this);
         }
     }
 
-    fn wake_by_ref(self: &Arc<Self>) {
-        Self::wake(self);
+    fn wake_by_ref(this: &Shared<Self>) {
+        Self::wake(this);
     }
 }
 

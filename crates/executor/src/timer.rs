@@ -6,8 +6,8 @@
 
 use alloc::vec::Vec;
 use core::fmt;
-use core::future::{Future, poll_fn};
-use core::pin::{Pin, pin};
+use core::future::Future;
+use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 
 use crate::executor::Executor;
@@ -218,6 +218,15 @@ pub struct Sleep {
     armed: Option<(usize, Ticket)>,
 }
 
+/// A wait that an instant ends; made by [`Executor::timeout`].
+///
+/// Without an instant it is the wait alone: nothing of a timer is touched.
+#[must_use = "a future does nothing until it is awaited"]
+pub struct Timeout<F> {
+    future: F,
+    sleep: Option<Sleep>,
+}
+
 /// The instant came before the result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Elapsed;
@@ -234,18 +243,12 @@ impl Executor {
     ///
     /// # Errors
     /// [`Elapsed`] when the instant came first; `future` is dropped.
-    pub async fn timeout<F: Future>(
+    pub fn timeout<F: Future + Unpin>(
         &'static self,
         deadline: Option<u64>,
         future: F,
-    ) -> Result<F::Output, Elapsed> {
-        let mut future = pin!(future);
-        let mut sleep = self.sleep_until(deadline.unwrap_or(NEVER));
-        poll_fn(|cx| match future.as_mut().poll(cx) {
-            Poll::Ready(output) => Poll::Ready(Ok(output)),
-            Poll::Pending => Pin::new(&mut sleep).poll(cx).map(|()| Err(Elapsed)),
-        })
-        .await
+    ) -> Timeout<F> {
+        Timeout { future, sleep: deadline.map(|deadline| self.sleep_until(deadline)) }
     }
 
     /// Arms a timer on the present vCPU.
@@ -272,6 +275,27 @@ impl Sleep {
         if let Some((vcpu, ticket)) = self.armed.take() {
             self.executor.vcpus[vcpu].timers.cancel(ticket);
         }
+    }
+}
+
+impl<F: Future + Unpin> Future for Timeout<F> {
+    type Output = Result<F::Output, Elapsed>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match Pin::new(&mut self.future).poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Ok(output)),
+            Poll::Pending => match &mut self.sleep {
+                Some(sleep) => Pin::new(sleep).poll(cx).map(|()| Err(Elapsed)),
+                None => Poll::Pending,
+            },
+        }
+    }
+}
+
+impl<F> fmt::Debug for Timeout<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Timeout").field("sleep", &self.sleep).finish_non_exhaustive()
     }
 }
 

@@ -11,10 +11,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
 use executor::wait_queue::WaitQueue;
-use executor::{Executor, Machine};
+use executor::{Executor, Machine, Task};
 use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use loom::sync::{Condvar, Mutex};
 use loom::thread;
+use platform::shared::Shared;
 
 /// One vCPU's event word, with somebody who may sleep on it.
 #[derive(Default)]
@@ -106,7 +107,7 @@ fn a_wake_up_reaches_a_task_that_runs_parks_or_waits_in_the_queue() {
         let task = executor.spawn(until(flag, || executor.shut_down()));
         let waker = thread::spawn(move || {
             flag.store(true, Ordering::Relaxed);
-            task.wake();
+            Task::wake(&task);
         });
         executor.run(0);
         waker.join().unwrap();
@@ -129,10 +130,10 @@ fn two_wakers_queue_a_task_once() {
             }
         }));
         let wakers = [0, 1].map(|_| {
-            let task = Arc::clone(&task);
+            let task = Shared::clone(&task);
             thread::spawn(move || {
                 sum.fetch_add(1, Ordering::Relaxed);
-                task.wake();
+                Task::wake(&task);
             })
         });
         executor.run(0);
@@ -176,7 +177,7 @@ fn a_task_wakes_one_on_another_vcpu() {
         let waiting = executor.spawn(until(flag, || executor.shut_down()));
         executor.spawn(async move {
             flag.store(true, Ordering::Relaxed);
-            waiting.wake();
+            Task::wake(&waiting);
         });
         let other = thread::spawn(move || executor.run(1));
         executor.run(0);

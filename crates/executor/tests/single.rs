@@ -10,7 +10,8 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use executor::timer::{Elapsed, NEVER};
 use executor::wait_queue::{Subscription, WaitQueue};
-use executor::{Executor, Machine, yield_now};
+use executor::{Executor, Machine, Task, yield_now};
+use platform::shared::Shared;
 
 /// A vCPU that sleeps by moving the clock, and ends the run when it would sleep for ever.
 #[derive(Default)]
@@ -105,7 +106,7 @@ fn a_wake_during_the_poll_makes_one_more_poll() {
     executor.run(0);
     assert!(task.is_done());
     assert_eq!(polls.load(Ordering::SeqCst), 5);
-    task.wake();
+    Task::wake(&task);
 }
 
 #[test]
@@ -157,11 +158,11 @@ fn a_timeout_ends_the_wait_and_a_result_cancels_the_timer() {
         let queue = WaitQueue::new();
         assert_eq!(executor.timeout(Some(50), queue.listen()).await, Err(Elapsed));
         assert!(queue.is_empty());
-        assert_eq!(executor.timeout(Some(1_000_000), async { 7 }).await, Ok(7));
+        assert_eq!(executor.timeout(Some(1_000_000), pin!(async { 7 })).await, Ok(7));
         assert_eq!(executor.timeout(None, yield_now()).await, Ok(()));
         let quick = executor.timeout(Some(1_000_000), executor.sleep_until(60));
         assert_eq!(quick.await, Ok(()));
-        assert_eq!(executor.timeout(Some(NEVER), async { 1 }).await, Ok(1));
+        assert_eq!(executor.timeout(Some(NEVER), pin!(async { 1 })).await, Ok(1));
     });
     executor.run(0);
     assert!(task.is_done());
@@ -363,9 +364,29 @@ fn a_task_that_ends_drops_its_future_first() {
         drop(signal);
         kept.set(1);
     });
-    let weak = Arc::downgrade(&task);
     executor.run(0);
     assert!(task.is_done() && dropped.load(Ordering::SeqCst));
-    drop(task);
-    assert!(weak.upgrade().is_none(), "nothing keeps an ended task");
+    assert_eq!(Shared::references(&task), 1, "nothing keeps an ended task");
+}
+
+#[test]
+fn a_task_is_known_before_it_can_run() {
+    let (executor, _) = fresh();
+    let known: Arc<Mutex<Option<Shared<Task>>>> = Arc::default();
+    let seen = Arc::clone(&known);
+    let queued = Arc::clone(&known);
+    let task = executor.spawn_known(
+        async move {
+            assert!(seen.lock().unwrap().is_some());
+            executor.shut_down();
+        },
+        |task| {
+            // Woken so early, it is queued once all the same.
+            Task::wake(task);
+            *queued.lock().unwrap() = Some(Shared::clone(task));
+        },
+    );
+    executor.run(0);
+    assert!(task.is_done());
+    assert_eq!(executor.counters(0).polls, 1);
 }

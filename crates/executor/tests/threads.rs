@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use executor::wait_queue::WaitQueue;
 use executor::{Task, yield_now};
+use platform::shared::Shared;
 
 mod machine;
 
@@ -107,7 +108,7 @@ fn a_tick_sends_a_lone_task_to_a_sleeping_vcpu() {
 }
 
 /// Two tasks that hand a turn back and forth.
-fn ping_pong(running: &Running, rounds: usize) -> Vec<Arc<Task>> {
+fn ping_pong(running: &Running, rounds: usize) -> Vec<Shared<Task>> {
     struct Table {
         turn: AtomicUsize,
         queues: [WaitQueue; 2],
@@ -234,7 +235,7 @@ fn a_task_runs_only_where_it_may() {
         .collect();
     let pinned: Vec<_> = (0..3_usize)
         .map(|vcpu| {
-            let (send, receive) = std::sync::mpsc::channel::<Arc<Task>>();
+            let (send, receive) = std::sync::mpsc::channel::<Shared<Task>>();
             let task = executor.spawn(async move {
                 let me = receive.recv().unwrap();
                 me.set_allowed(1 << vcpu);
@@ -248,7 +249,7 @@ fn a_task_runs_only_where_it_may() {
                     }
                 }
             });
-            send.send(Arc::clone(&task)).unwrap();
+            send.send(Shared::clone(&task)).unwrap();
             task
         })
         .collect();

@@ -1,5 +1,6 @@
 //! What a system call works with: who calls, and the caller's memory and registers.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::future::Future;
@@ -17,6 +18,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 use crate::Kernel;
 use crate::memory::{Access, Space};
 use crate::process::{Process, Thread};
+use crate::signal::deliver::InterruptedCall;
+use crate::trace::record::Record;
 
 /// The most bytes of one read or write, as Linux's `MAX_RW_COUNT`.
 pub const TRANSFER_MAX: usize = 0x7fff_f000;
@@ -35,6 +38,10 @@ pub struct Context<'a> {
     pub registers: &'a mut UserContext,
     /// The open file of a call that could not finish at once, for when it waits.
     pub found: Option<Arc<OpenFile>>,
+    /// The last call, if a signal interrupted it and that is not settled yet.
+    pub interrupted: Option<InterruptedCall>,
+    /// The record of a call under way, if it is traced.
+    pub(crate) record: Option<Box<Record>>,
 }
 
 /// A wait that a signal ended.
@@ -198,11 +205,9 @@ impl Context<'_> {
     ///
     /// # Errors
     /// [`Interrupted`]; as an [`Error`] it is ERESTARTSYS.
-    pub async fn interruptible<T>(
-        &self,
-        future: impl Future<Output = T>,
-    ) -> Result<T, Interrupted> {
-        Interruptible { future: core::pin::pin!(future), thread: self.thread }.await
+    #[inline]
+    pub fn interruptible<F: Future + Unpin>(&self, future: F) -> Interruptible<'_, F> {
+        Interruptible { future, thread: self.thread }
     }
 
     /// Awaits something that signals don't interrupt, unless they end the process: what only the host
@@ -387,17 +392,20 @@ impl Source for UserBuffers<'_> {
     }
 }
 
-struct Interruptible<'a, F> {
-    future: Pin<&'a mut F>,
+/// A wait that a signal ends; made by [`Context::interruptible`].
+#[must_use = "a future does nothing until it is awaited"]
+pub struct Interruptible<'a, F> {
+    future: F,
     thread: &'a Thread,
 }
 
-impl<F: Future> Future for Interruptible<'_, F> {
+impl<F: Future + Unpin> Future for Interruptible<'_, F> {
     type Output = Result<F::Output, Interrupted>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
         // Senders of signals wake the thread's task, so looking at each poll is enough.
-        match self.future.as_mut().poll(cx) {
+        match Pin::new(&mut self.future).poll(cx) {
             Poll::Ready(value) => Poll::Ready(Ok(value)),
             Poll::Pending if self.thread.must_attend() => Poll::Ready(Err(Interrupted)),
             Poll::Pending => Poll::Pending,

@@ -41,6 +41,7 @@ pub mod mailbox;
 pub mod mapping;
 pub mod random;
 pub mod ring;
+pub mod shared;
 pub mod sync;
 pub mod trap;
 pub mod user;

@@ -28,7 +28,7 @@ pub(crate) fn set_alone(alone: bool) {
 }
 
 #[inline]
-fn alone() -> bool {
+pub(crate) fn alone() -> bool {
     ALONE.load(Ordering::Relaxed)
 }
 

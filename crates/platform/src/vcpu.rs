@@ -183,14 +183,16 @@ pub fn take_attention() -> bool {
 }
 
 /// Says which thread's user code this vCPU is about to run (0: none any more).
+///
+/// True when another vCPU may have asked something of the thread just before: the caller looks once
+/// more. With one vCPU nobody asks, and nobody is told.
 #[inline]
-pub fn set_running(tid: u32) {
-    let running = &block().running;
-    if count() > 1 {
-        running.store(tid, Ordering::SeqCst);
-    } else {
-        running.store(tid, Ordering::Relaxed);
+pub fn set_running(tid: u32) -> bool {
+    let others = count() > 1;
+    if others {
+        block().running.store(tid, Ordering::SeqCst);
     }
+    others
 }
 
 /// Interrupts the user code of thread `tid`, wherever it runs.

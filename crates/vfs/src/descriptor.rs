@@ -78,6 +78,17 @@ impl Table {
         }
     }
 
+    /// Uses the open file that a descriptor names, under the table's lock: `with` must not wait, nor
+    /// look at this table. `None`: it names none.
+    #[inline]
+    pub fn borrowed<T>(&self, fd: i32, with: impl FnOnce(&Arc<OpenFile>) -> T) -> Option<T> {
+        let slots = self.slots.lock();
+        match usize::try_from(fd).ok().and_then(|fd| slots.by_number.get(fd)) {
+            Some(Slot::Open(file, _)) => Some(with(file)),
+            _ => None,
+        }
+    }
+
     /// Gives `file` the lowest free number.
     ///
     /// # Errors

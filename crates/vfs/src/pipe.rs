@@ -188,8 +188,13 @@ impl Pipe {
 ///
 /// Without anybody blocked nobody is told, so that epoll sees no edge where Linux has none.
 fn wake_next(queue: &WaitQueue, blocked: &AtomicBool) {
-    // Cleared first: who blocks from now on sets it again after it has entered the queue.
-    if blocked.swap(false, Ordering::Relaxed) && queue.wake(1) > 0 {
+    // Whoever set it held the pipe's lock before the caller did, or has seen what the caller did; so a
+    // mere look is enough to begin with. Cleared first: who blocks from now on sets it again after it
+    // has entered the queue.
+    if blocked.load(Ordering::Relaxed)
+        && blocked.swap(false, Ordering::Relaxed)
+        && queue.wake(1) > 0
+    {
         blocked.store(true, Ordering::Relaxed);
     }
 }

@@ -3,11 +3,12 @@
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use executor::{Executor, Machine, Task};
+use platform::shared::Shared;
 
 thread_local! {
     static CURRENT: Cell<Option<usize>> = const { Cell::new(None) };
@@ -122,7 +123,7 @@ impl Running {
     }
 
     /// Waits for all tasks to end.
-    pub(crate) fn wait_for(&self, tasks: &[Arc<Task>]) {
+    pub(crate) fn wait_for(&self, tasks: &[Shared<Task>]) {
         let limit = Instant::now() + Duration::from_mins(2);
         while !tasks.iter().all(|task| task.is_done()) {
             let done = tasks.iter().filter(|task| task.is_done()).count();

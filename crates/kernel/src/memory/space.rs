@@ -53,21 +53,39 @@ pub enum Limit {
 
 /// How a futex's word is known: never by its bare address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Key {
-    /// An address in one space.
-    Private {
-        /// [`Space::id`].
-        space: u64,
-        /// The word's address.
-        address: u64,
-    },
+pub struct Key {
+    // Two words travel in registers; an enum would not.
+    owner: u64,
+    place: u64,
+}
+
+impl Key {
+    /// Ids are counted up, and never come so far.
+    const SHARED: u64 = 1 << 63;
+
+    /// An address in one space, by [`Space::id`].
+    #[inline]
+    pub const fn private(space: u64, address: u64) -> Self {
+        Self { owner: space, place: address }
+    }
+
     /// An offset in an object that may be mapped elsewhere too.
-    Shared {
-        /// The object's id.
-        object: u64,
-        /// Offset of the word.
-        offset: u64,
-    },
+    pub const fn shared(object: u64, offset: u64) -> Self {
+        Self { owner: object | Self::SHARED, place: offset }
+    }
+
+    /// Whether other spaces may reach the word.
+    pub const fn is_shared(self) -> bool {
+        self.owner & Self::SHARED != 0
+    }
+
+    /// A word in which bits of both halves are mixed, the upper ones best.
+    #[inline]
+    pub const fn mixed(self) -> u64 {
+        // An odd number whose bits look random: 2^64 divided by the golden ratio. Keys are addresses
+        // and counters, and nobody's secret.
+        (self.place ^ self.owner.rotate_left(40)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
 }
 
 /// What a space holds, in bytes unless said.
@@ -191,11 +209,12 @@ impl Space {
     ///
     /// # Errors
     /// EFAULT when nothing is mapped there that `access` is for (only asked where it isn't private).
+    #[inline]
     pub fn futex_key(&self, address: u64, private: bool, access: Access) -> Result<Key> {
-        let own = Key::Private { space: self.id, address };
-        if private {
-            return Ok(own);
-        }
+        if private { Ok(Key::private(self.id, address)) } else { self.known_key(address, access) }
+    }
+
+    fn known_key(&self, address: u64, access: Access) -> Result<Key> {
         let state = self.state.lock();
         let (start, area) =
             state.areas.find(address).ok_or(Errno::EFAULT.because("the word is not mapped"))?;
@@ -206,9 +225,9 @@ impl Space {
         }
         Ok(match &area.kind {
             Kind::File(mapped) if mapped.shared => {
-                Key::Shared { object: mapped.id(), offset: mapped.offset + (address - start) }
+                Key::shared(mapped.id(), mapped.offset + (address - start))
             }
-            _ => own,
+            _ => Key::private(self.id, address),
         })
     }
 

@@ -11,7 +11,6 @@
 //! Source: futex(2), `FUTEX_WAIT` and following.
 
 mod list;
-mod mixer;
 pub mod priority;
 pub mod robust;
 #[cfg(test)]
@@ -21,12 +20,12 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::future::Future;
-use core::hash::{Hash, Hasher};
 use core::pin::Pin;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::task::{Context, Poll, Waker};
 
 use abi::errno::Result as KernelResult;
+use platform::shared::Shared;
 use platform::sync::{Guard, Mutex};
 use platform::user::{Short, UserWord};
 use smallvec::SmallVec;
@@ -35,7 +34,6 @@ use crate::context;
 use crate::memory::{Key, Space};
 
 use list::{List, Occupant, unpack};
-use mixer::Mixer;
 
 pub(crate) use robust::{leave_robust_list, wake_address};
 
@@ -92,8 +90,8 @@ pub const ANY: u32 = u32::MAX;
 
 impl Waiter {
     /// A waiter that stands nowhere.
-    pub fn new() -> Arc<Self> {
-        Arc::new(Self { place: AtomicU64::new(IDLE) })
+    pub fn new() -> Shared<Self> {
+        Shared::new(Self { place: AtomicU64::new(IDLE) })
     }
 }
 
@@ -104,16 +102,16 @@ impl Futexes {
         Self { buckets }
     }
 
-    fn bucket_of(key: &Key) -> usize {
-        let mut mixer = Mixer::new();
-        key.hash(&mut mixer);
-        usize::try_from(mixer.finish() >> 56).unwrap_or(0) % BUCKETS
+    #[inline]
+    fn bucket_of(key: Key) -> usize {
+        usize::try_from(key.mixed() >> 56).unwrap_or(0) % BUCKETS
     }
 
     /// A wait on `word`, named `key`, as long as it holds `expected`; it begins at the first poll.
+    #[inline]
     pub fn wait<'a>(
         &'a self,
-        waiter: &'a Arc<Waiter>,
+        waiter: &'a Shared<Waiter>,
         key: Key,
         word: UserWord,
         expected: u32,
@@ -124,14 +122,29 @@ impl Futexes {
 
     /// Wakes waiters, the longest waiting first; gives how many.
     pub fn wake(&self, wake: Wake) -> usize {
+        if wake.count == 1 {
+            return usize::from(self.wake_one(wake.key, wake.bitset));
+        }
+        let bucket = &self.buckets[Self::bucket_of(wake.key)];
         let mut wakers: SmallVec<[Waker; BATCH]> = SmallVec::new();
         {
-            let mut list = self.buckets[Self::bucket_of(&wake.key)].list.lock();
+            let mut list = bucket.list.lock();
             list.take_matching(&wake, &mut wakers);
         }
         let woken = wakers.len();
         wakers.into_iter().for_each(Waker::wake);
         woken
+    }
+
+    /// Wakes the longest waiting; whether there was one.
+    #[inline]
+    pub fn wake_one(&self, key: Key, bitset: u32) -> bool {
+        let waker = self.buckets[Self::bucket_of(key)].list.lock().take_first(key, bitset);
+        let found = waker.is_some();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        found
     }
 
     /// Wakes up to `wake.count` waiters and moves up to `moved` others over to `target`; gives how
@@ -149,7 +162,7 @@ impl Futexes {
         check: impl FnOnce() -> Result<(), E>,
     ) -> Result<(usize, usize), E> {
         let mut wakers: SmallVec<[Waker; BATCH]> = SmallVec::new();
-        let (from, to) = (Self::bucket_of(&wake.key), Self::bucket_of(&target));
+        let (from, to) = (Self::bucket_of(wake.key), Self::bucket_of(target));
         let moved_count = {
             let (mut source, mut destination) = self.lock_two(from, to);
             check()?;
@@ -176,7 +189,7 @@ impl Futexes {
         change: impl FnOnce() -> Result<bool, E>,
     ) -> Result<usize, E> {
         let mut wakers: SmallVec<[Waker; BATCH]> = SmallVec::new();
-        let (one, other) = (Self::bucket_of(&first.key), Self::bucket_of(&second.key));
+        let (one, other) = (Self::bucket_of(first.key), Self::bucket_of(second.key));
         {
             let (mut list, mut second_list) = self.lock_two(one, other);
             let both = change()?;
@@ -201,7 +214,7 @@ impl Futexes {
         change: impl FnOnce(u32, bool) -> Result<(), E>,
     ) -> Result<bool, E> {
         let occupant = {
-            let mut list = self.buckets[Self::bucket_of(&key)].list.lock();
+            let mut list = self.buckets[Self::bucket_of(key)].list.lock();
             let Some((entry, owner, more)) = list.next_owner(&key) else {
                 change(0, false)?;
                 return Ok(false);
@@ -257,21 +270,23 @@ impl Futexes {
         }
     }
 
+    #[inline]
     fn enter(&self, wait: &Wait<'_>, waker: &Waker) -> Result<(), Refused> {
-        let bucket = Self::bucket_of(&wait.key);
+        let bucket = Self::bucket_of(wait.key);
         let mut list = self.buckets[bucket].list.lock();
         let value = wait.word.load().map_err(Refused::Fault)?;
         if value != wait.expected {
             return Err(Refused::Changed);
         }
-        let occupant = Occupant {
+        let entry = list.add(wait.waiter, bucket);
+        // In place: whole, it would be copied around before its parts have reached the cache.
+        list.entries[entry as usize].occupant = Some(Occupant {
             key: wait.key,
             bitset: wait.bitset,
             owner: wait.owner,
-            waiter: Arc::clone(wait.waiter),
+            waiter: Shared::clone(wait.waiter),
             waker: waker.clone(),
-        };
-        list.append(occupant, bucket);
+        });
         Ok(())
     }
 
@@ -310,7 +325,7 @@ pub fn load(space: &Arc<Space>, word: UserWord) -> KernelResult<u32> {
 #[must_use = "a future does nothing until it is awaited"]
 pub struct Wait<'a> {
     futexes: &'a Futexes,
-    waiter: &'a Arc<Waiter>,
+    waiter: &'a Shared<Waiter>,
     key: Key,
     word: UserWord,
     expected: u32,
@@ -335,6 +350,7 @@ impl Wait<'_> {
 impl Future for Wait<'_> {
     type Output = Result<(), Refused>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // The waker is the task's, the same at each poll, so what was entered stays right.
         if !self.begun {

@@ -10,6 +10,7 @@ use core::task::{self, Poll};
 use abi::Errno;
 use abi::errno::Error;
 use platform::context::{Exit, Fault, Parking, UserContext};
+use platform::shared::Shared;
 use platform::{clock, vcpu};
 
 use crate::Kernel;
@@ -37,9 +38,9 @@ const X32: u64 = 0x4000_0000;
 pub fn spawn(kernel: &'static Kernel, thread: &Arc<Thread>, context: Box<UserContext>) {
     let owner = Arc::clone(thread);
     let life = Parking::new(context, move |context| live(kernel, owner, context));
-    let task =
-        kernel.executor.spawn(Accounted { life: Box::pin(life), thread: Arc::clone(thread) });
-    thread.set_task(task);
+    let accounted = Accounted { life: Box::pin(life), thread: Arc::clone(thread) };
+    // Before it runs: whoever wants to wake it finds the task, or it finds what is wanted of it.
+    kernel.executor.spawn_known(accounted, |task| thread.set_task(Shared::clone(task)));
 }
 
 /// Counts the time that a thread's task takes.
@@ -71,22 +72,30 @@ impl<F: Future<Output = ()>> Future for Accounted<F> {
 
 async fn live(kernel: &'static Kernel, thread: Arc<Thread>, registers: &'static mut UserContext) {
     let process = Arc::clone(&thread.process);
-    let mut cx = Context { kernel, process: &process, thread: &thread, registers, found: None };
-    let mut interrupted = None;
+    let mut cx = Context {
+        kernel,
+        process: &process,
+        thread: &thread,
+        registers,
+        found: None,
+        interrupted: None,
+        record: None,
+    };
     loop {
         // A mask that was set for one call only may outlast the signal that ended the call.
-        if thread.must_attend() || interrupted.is_some() || thread.signals.has_errand() {
+        if thread.must_attend() || cx.interrupted.is_some() || thread.signals.has_errand() {
             if exit::is_due(&cx) {
                 break;
             }
             if thread.signals.takes_sequence() {
                 rseq::before_user(&mut cx);
             }
-            match deliver::before_user(&mut cx, interrupted.take()) {
+            let call = cx.interrupted.take();
+            match deliver::before_user(&mut cx, call) {
                 deliver::Outcome::Resume => {}
                 deliver::Outcome::Stopped(call) => {
                     deliver::continued(&cx).await;
-                    interrupted = call;
+                    cx.interrupted = call;
                     continue;
                 }
                 deliver::Outcome::End(status) => exit::end_process(&cx, status),
@@ -95,19 +104,26 @@ async fn live(kernel: &'static Kernel, thread: Arc<Thread>, registers: &'static 
                 break;
             }
         }
-        vcpu::set_running(thread.tid);
-        if thread.must_attend() {
+        if vcpu::set_running(thread.tid) && thread.must_attend() {
             vcpu::set_running(0);
             continue;
         }
-        let exit = cx.registers.run();
+        let mut exit = cx.registers.run();
         vcpu::set_running(0);
+        if matches!(exit, Exit::Fault(_) | Exit::Interrupted) {
+            rseq::left(&thread);
+            // A program that steps through its instructions sees a rewritten call as one of them; the
+            // next trap comes behind the instruction that follows, as on Linux.
+            if process.interception.settle(&mut cx.registers.registers) {
+                exit = Exit::Call;
+            }
+        }
         match exit {
-            Exit::Call => interrupted = call(&mut cx).await,
+            Exit::Call => call(&mut cx).await,
             Exit::TrappedCall => {
                 let site = cx.registers.registers.rip.wrapping_sub(SYSCALL_LEN);
                 let number = cx.registers.registers.rax;
-                interrupted = call(&mut cx).await;
+                call(&mut cx).await;
                 // After a successful execve the site belonged to a program that is gone.
                 let replaced =
                     matches!(usize::try_from(number), Ok(abi::nr::EXECVE | abi::nr::EXECVEAT))
@@ -116,25 +132,12 @@ async fn live(kernel: &'static Kernel, thread: Arc<Thread>, registers: &'static 
                     process.interception.trapped(&cx, site, number);
                 }
             }
-            Exit::Fault(raised) => {
-                // A program that steps through its instructions sees a rewritten call as one of them; the
-                // next trap comes behind the instruction that follows, as on Linux.
-                if process.interception.settle(&mut cx.registers.registers) {
-                    interrupted = call(&mut cx).await;
-                } else if vsyscall::is_there(cx.registers.registers.rip) {
-                    old_call(&mut cx, &raised);
-                } else {
-                    rseq::left(&thread);
-                    faulted(&mut cx, raised).await;
-                }
+            Exit::Fault(raised) if vsyscall::is_there(cx.registers.registers.rip) => {
+                old_call(&mut cx, &raised);
             }
+            Exit::Fault(raised) => faulted(&mut cx, raised).await,
             Exit::Door => door(&mut cx),
-            Exit::Interrupted => {
-                rseq::left(&thread);
-                if process.interception.settle(&mut cx.registers.registers) {
-                    interrupted = call(&mut cx).await;
-                }
-            }
+            Exit::Interrupted => {}
         }
         if vcpu::take_attention() {
             start::poll_events();
@@ -167,42 +170,66 @@ fn old_call(cx: &mut Context<'_>, raised: &Fault) {
     }
 }
 
+/// What the registers ask for: a call's number and arguments.
+#[inline]
+fn asked(cx: &Context<'_>) -> (usize, Arguments) {
+    let number = usize::try_from(cx.registers.registers.rax).unwrap_or(usize::MAX);
+    (number, Arguments(cx.registers.call_arguments()))
+}
+
 /// Carries out the system call that the registers ask for.
-async fn call(cx: &mut Context<'_>) -> Option<InterruptedCall> {
-    let registers = &cx.registers.registers;
-    let number = usize::try_from(registers.rax).unwrap_or(usize::MAX);
-    let args = Arguments([
-        registers.rdi,
-        registers.rsi,
-        registers.rdx,
-        registers.r10,
-        registers.r8,
-        registers.r9,
-    ]);
+#[inline]
+async fn call(cx: &mut Context<'_>) {
+    if !call_at_once(cx) {
+        call_waiting(cx).await;
+    }
+}
+
+/// Carries out a call that need not wait; false: it must, and nothing is done yet. Most calls end here,
+/// and what they are about stays in the processor's registers, as it could not in a future.
+#[inline]
+fn call_at_once(cx: &mut Context<'_>) -> bool {
+    let (number, args) = asked(cx);
     cx.kernel.trace.count(number);
-    let traced =
-        cx.kernel.trace.wants(number).then(|| Box::new(trace::record::begin(cx, number, &args)));
-    let result = match table::at_once(cx, number, &args) {
-        Some(result) => result,
-        None if table::only_asks_the_host(number) => asking(cx, number, &args).await,
-        None => table::waiting(cx, number, &args).await,
+    if cx.kernel.trace.wants(number) {
+        cx.record = Some(Box::new(trace::record::begin(cx, number, &args)));
+    }
+    // Looked at where it lies: moved, it would be read before its parts have reached the cache.
+    let Some(result) = &table::at_once(cx, number, &args) else { return false };
+    if let Some(record) = cx.record.take() {
+        trace::record::call(*record, cx, number, &args, result);
+    }
+    returned(cx, number, result);
+    true
+}
+
+async fn call_waiting(cx: &mut Context<'_>) {
+    let (number, args) = asked(cx);
+    let result = if table::only_asks_the_host(number) {
+        asking(cx, number, &args).await
+    } else {
+        table::waiting(cx, number, &args).await
     };
-    if let Some(record) = traced {
+    if let Some(record) = cx.record.take() {
         trace::record::call(*record, cx, number, &args, &result);
     }
+    returned(cx, number, &result);
+}
+
+/// Leaves a call's result to the program, and word of it if a signal interrupted the call.
+#[inline]
+fn returned(cx: &mut Context<'_>, number: usize, result: &abi::Result<u64>) {
     match result {
-        Ok(value) => {
-            cx.registers.registers.rax = value;
-            None
-        }
+        Ok(value) => cx.registers.registers.rax = *value,
         Err(error) => {
             if error.errno == Errno::ENOSPC {
-                report_full(cx, error);
+                report_full(cx, *error);
             }
             cx.registers.registers.rax = error.to_return_value().cast_unsigned();
             // Numbers from 512 on are ours: the call is to be restarted, or ends with EINTR.
-            (error.errno.raw() >= Errno::ERESTARTSYS.raw())
-                .then_some(InterruptedCall { number, result: Err(error) })
+            if error.errno.raw() >= Errno::ERESTARTSYS.raw() {
+                cx.interrupted = Some(InterruptedCall { number, result: Err(*error) });
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use executor::Task;
+use platform::shared::Shared;
 use platform::sync::{Mutex, Once};
 
 use crate::process::Process;
@@ -27,7 +28,7 @@ pub struct Thread {
     /// Head of the robust futex list; 0 none.
     pub robust_list: AtomicU64,
     /// Where it stands while it waits on a word.
-    pub futex: Arc<Waiter>,
+    pub futex: Shared<Waiter>,
     /// Priority, personality and the like.
     pub attributes: Attributes,
     /// Its name, NUL-padded.
@@ -38,7 +39,7 @@ pub struct Thread {
     pub cpu_time: AtomicU64,
     /// Monotonic ns at which the present time slice began; 0 while it does not run.
     pub slice_started: AtomicU64,
-    task: Once<Arc<Task>>,
+    task: Once<Shared<Task>>,
 }
 
 impl Thread {
@@ -67,19 +68,19 @@ impl Thread {
     }
 
     /// Tells the thread which task it is.
-    pub fn set_task(&self, task: Arc<Task>) {
+    pub fn set_task(&self, task: Shared<Task>) {
         self.task.set(task);
     }
 
     /// The task, once there is one.
-    pub fn task(&self) -> Option<&Arc<Task>> {
+    pub fn task(&self) -> Option<&Shared<Task>> {
         self.task.get()
     }
 
     /// Makes the thread look at what is pending for it: its waits end, its user code is interrupted.
     pub fn notify(&self) {
         if let Some(task) = self.task.get() {
-            task.wake();
+            Task::wake(task);
         }
         platform::vcpu::interrupt(self.tid);
     }

@@ -1,5 +1,7 @@
 //! From a number to its family.
 
+use core::future::Future;
+
 use abi::errno::Result;
 use abi::{Errno, nr};
 
@@ -72,6 +74,12 @@ pub(crate) fn at_once(
     number: usize,
     args: &Arguments,
 ) -> Option<Result<u64>> {
+    match number {
+        // What is asked most often where speed counts, past two tables of jumps.
+        nr::FUTEX => return process::futex::at_once(cx, args),
+        nr::READ | nr::WRITE => return files::plain_at_once(cx, number, args),
+        _ => {}
+    }
     match family(number) {
         Family::Files => files::at_once(cx, number, args),
         Family::Memory => memory::at_once(cx, number, args),
@@ -111,7 +119,26 @@ pub(crate) fn only_asks_the_host(number: usize) -> bool {
 }
 
 /// Carries out the others. ENOSYS for what nobody has, with one line for the person.
-pub(crate) async fn waiting(cx: &mut Context<'_>, number: usize, args: &Arguments) -> Result<u64> {
+#[expect(clippy::manual_async_fn, reason = "an async fn would move its arguments once more")]
+#[inline]
+pub(crate) fn waiting(
+    cx: &mut Context<'_>,
+    number: usize,
+    args: &Arguments,
+) -> impl Future<Output = Result<u64>> + Send {
+    async move {
+        match number {
+            // What waits most often comes without its family: each level costs something at each
+            // resumption.
+            nr::FUTEX => process::futex::waiting(cx, args).await,
+            nr::READ => files::read(cx, args).await,
+            nr::SCHED_YIELD => process::sched_yield().await,
+            _ => of_family(cx, number, args).await,
+        }
+    }
+}
+
+async fn of_family(cx: &mut Context<'_>, number: usize, args: &Arguments) -> Result<u64> {
     let done = match family(number) {
         Family::Files => files::waiting(cx, number, args).await,
         Family::Memory => memory::waiting(cx, number, args).await,

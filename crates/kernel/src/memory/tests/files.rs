@@ -131,7 +131,7 @@ fn futexes_are_known_by_what_they_lie_in() {
     let key = |address, private| world.space.futex_key(address, private, Access::Read);
     assert_eq!(key(BASE + 8, false), key(other + PAGE + 8, false));
     assert_ne!(key(BASE + 8, true), key(other + PAGE + 8, true));
-    assert!(matches!(key(BASE + 8, false), Ok(Key::Shared { .. })));
+    assert!(key(BASE + 8, false).is_ok_and(Key::is_shared));
     assert_eq!(key(BASE - PAGE, false).expect_err("a hole").errno, Errno::EFAULT);
 }
 

@@ -1,10 +1,10 @@
 //! One bucket's list of waiters.
 
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 use core::task::Waker;
 
+use platform::shared::Shared;
 use smallvec::SmallVec;
 
 use super::{BATCH, BUCKETS, WOKEN, Waiter, Wake};
@@ -33,8 +33,23 @@ pub(super) struct Occupant {
     pub(super) bitset: u32,
     /// Who waits for a lock and is to own it; 0 for other waits.
     pub(super) owner: u32,
-    pub(super) waiter: Arc<Waiter>,
+    pub(super) waiter: Shared<Waiter>,
     pub(super) waker: Waker,
+}
+
+impl Occupant {
+    #[inline]
+    fn matches(&self, key: Key, bitset: u32) -> bool {
+        self.key == key && self.bitset & bitset != 0
+    }
+
+    /// Marks its waiter as woken; gives what wakes its task.
+    #[inline]
+    fn woken(self) -> Waker {
+        // From here on the waiter may go on, and wait elsewhere.
+        self.waiter.place.store(WOKEN, Ordering::Release);
+        self.waker
+    }
 }
 
 pub(super) fn pack(bucket: usize, entry: u32) -> u64 {
@@ -56,7 +71,14 @@ impl List {
     }
 
     /// Appends an occupant and tells its waiter where it stands.
-    pub(super) fn append(&mut self, occupant: Occupant, bucket: usize) {
+    fn append(&mut self, occupant: Occupant, bucket: usize) {
+        let entry = self.add(&occupant.waiter, bucket);
+        self.at(entry).occupant = Some(occupant);
+    }
+
+    /// Appends an entry for a waiter and tells it where it stands; its occupant is the caller's to set.
+    #[inline]
+    pub(super) fn add(&mut self, waiter: &Waiter, bucket: usize) -> u32 {
         let entry = self.unused;
         let entry = if entry == NONE {
             self.entries.push(Entry { previous: NONE, next: NONE, occupant: None });
@@ -65,17 +87,21 @@ impl List {
             self.unused = self.at(entry).next;
             entry
         };
-        occupant.waiter.place.store(pack(bucket, entry), Ordering::Release);
+        waiter.place.store(pack(bucket, entry), Ordering::Release);
         let tail = self.tail;
-        *self.at(entry) = Entry { previous: tail, next: NONE, occupant: Some(occupant) };
+        let this = self.at(entry);
+        this.previous = tail;
+        this.next = NONE;
         match tail {
             NONE => self.head = entry,
             tail => self.at(tail).next = entry,
         }
         self.tail = entry;
+        entry
     }
 
     /// Takes an entry out; its waiter's place is the caller's to set.
+    #[inline]
     pub(super) fn remove(&mut self, entry: u32) -> Option<Occupant> {
         let unused = self.unused;
         let this = self.at(entry);
@@ -94,6 +120,19 @@ impl List {
         occupant
     }
 
+    /// Takes out the first waiter that matches, and marks it as woken.
+    #[inline]
+    pub(super) fn take_first(&mut self, key: Key, bitset: u32) -> Option<Waker> {
+        let mut entry = self.head;
+        while let Some(this) = self.entries.get(entry as usize) {
+            if this.occupant.as_ref().is_some_and(|one| one.matches(key, bitset)) {
+                return self.remove(entry).map(Occupant::woken);
+            }
+            entry = this.next;
+        }
+        None
+    }
+
     /// Takes out up to `wake.count` waiters that match, and marks them as woken.
     pub(super) fn take_matching(&mut self, wake: &Wake, wakers: &mut SmallVec<[Waker; BATCH]>) {
         let mut left = wake.count;
@@ -101,14 +140,10 @@ impl List {
         while entry != NONE && left > 0 {
             let this = self.at(entry);
             let next = this.next;
-            let matches = this
-                .occupant
-                .as_ref()
-                .is_some_and(|one| one.key == wake.key && one.bitset & wake.bitset != 0);
+            let matches =
+                this.occupant.as_ref().is_some_and(|one| one.matches(wake.key, wake.bitset));
             if matches && let Some(occupant) = self.remove(entry) {
-                // From here on the waiter may go on, and wait elsewhere.
-                occupant.waiter.place.store(WOKEN, Ordering::Release);
-                wakers.push(occupant.waker);
+                wakers.push(occupant.woken());
                 left -= 1;
             }
             entry = next;

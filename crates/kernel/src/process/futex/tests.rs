@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
+use alloc::collections::BTreeSet;
+
 use super::{ANY, Arc, Futexes, Key, Refused, UserWord, Wait, WaitAny, Waiter, Wake};
 use core::future::Future;
 use core::pin::Pin;
@@ -25,7 +27,7 @@ fn word(value: &AtomicU32) -> UserWord {
 }
 
 fn key(address: u64) -> Key {
-    Key::Private { space: 1, address }
+    Key::private(1, address)
 }
 
 fn poll(wait: &mut Wait<'_>, waker: &Waker) -> Poll<Result<(), Refused>> {
@@ -192,4 +194,20 @@ fn no_wake_up_is_lost_between_threads() {
     });
     assert_eq!(woken.load(Ordering::Relaxed), told.load(Ordering::Relaxed));
     assert_eq!(futexes.count(), 0);
+}
+
+/// Words beside one another, at the same place of many pages, of many spaces and of files: each sort is
+/// spread over the buckets nearly as well as chance would do it (162 of 256).
+#[test]
+fn neighbours_are_spread_over_the_buckets() {
+    let sorts: [&dyn Fn(u64) -> Key; 4] = [
+        &|n| Key::private(1, 0x7f00_0000_0000 + 4 * n),
+        &|n| Key::private(1, 0x7f00_0000_0910 + 0x80_1000 * n),
+        &|n| Key::private(n, 0x7f00_0000_0910),
+        &|n| Key::shared(n / 16, 64 * (n % 16)),
+    ];
+    for sort in sorts {
+        let buckets: BTreeSet<_> = (0..256).map(|n| Futexes::bucket_of(sort(n))).collect();
+        assert!(buckets.len() > 100, "{} buckets", buckets.len());
+    }
 }

@@ -28,6 +28,8 @@ use abi::nr;
 use crate::arguments::Arguments;
 use crate::context::Context;
 
+pub(super) use transfer::{plain_at_once, read};
+
 /// Calls that finish at once; `None`: not here, or it must wait.
 #[inline]
 pub(crate) fn at_once(
@@ -36,9 +38,7 @@ pub(crate) fn at_once(
     args: &Arguments,
 ) -> Option<Result<u64>> {
     Some(match number {
-        nr::READ
-        | nr::WRITE
-        | nr::PREAD64
+        nr::PREAD64
         | nr::PWRITE64
         | nr::READV
         | nr::WRITEV

@@ -145,7 +145,7 @@ async fn open_at(
     let base = Base::new(cx, dirfd, path)?;
     let file = vfs::opening::open(base.start_refusing(refuse), path, request).await?;
     if let Some(other_side) = vfs::opening::other_side(&file) {
-        cx.interruptible(other_side).await?;
+        cx.interruptible(core::pin::pin!(other_side)).await?;
     }
     let on_exec =
         if request.how.contains(How::CLOSE_ON_EXEC) { OnExec::Close } else { OnExec::Keep };

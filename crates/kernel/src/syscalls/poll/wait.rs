@@ -93,9 +93,11 @@ pub(super) async fn wait<T>(
 ///
 /// Who merely polls takes nothing out of the object, so a wake-up that chose it belongs to the next in
 /// that queue: the listeners are dropped instead of being awaited to their end.
-async fn one_wake_up(listening: &mut [(&WaitQueue, Listener<'_>)]) {
+fn one_wake_up<'a>(
+    listening: &'a mut [(&WaitQueue, Listener<'_>)],
+) -> impl Future<Output = ()> + Unpin + 'a {
     let mut registered = false;
-    poll_fn(|cx| {
+    poll_fn(move |cx| {
         if registered {
             return Poll::Ready(());
         }
@@ -108,5 +110,4 @@ async fn one_wake_up(listening: &mut [(&WaitQueue, Listener<'_>)]) {
         }
         Poll::Pending
     })
-    .await;
 }

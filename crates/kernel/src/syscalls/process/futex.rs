@@ -3,11 +3,12 @@
 //! Priority-inheriting locks are locks as any (all threads have one priority); to move waiters onto
 //! one, which no C library does any more, is refused. Source: futex(2), `futex_waitv(2)`.
 
-use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::future::Future;
 
 use abi::Errno;
 use abi::errno::{Error, Result};
+use platform::shared::Shared;
 use platform::user::{Short, UserWord};
 
 use crate::arguments::Arguments;
@@ -54,7 +55,10 @@ impl Operation {
 }
 
 /// Operations that don't wait; `None`: one that does.
-pub(super) fn at_once(cx: &Context<'_>, args: &Arguments) -> Option<Result<u64>> {
+pub(in crate::syscalls) fn at_once(cx: &Context<'_>, args: &Arguments) -> Option<Result<u64>> {
+    if args.uint(1) & !PRIVATE == WAIT {
+        return None;
+    }
     let operation = match Operation::decode(args.uint(1)) {
         Ok(operation) => operation,
         Err(error) => return Some(Err(error)),
@@ -77,7 +81,23 @@ pub(super) fn at_once(cx: &Context<'_>, args: &Arguments) -> Option<Result<u64>>
 }
 
 /// `FUTEX_WAIT`, `FUTEX_WAIT_BITSET`, `FUTEX_LOCK_PI`, `FUTEX_LOCK_PI2`.
-pub(super) async fn waiting(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
+#[expect(clippy::manual_async_fn, reason = "an async fn would move its arguments once more")]
+#[inline]
+pub(in crate::syscalls) fn waiting(
+    cx: &Context<'_>,
+    args: &Arguments,
+) -> impl Future<Output = Result<u64>> + Send {
+    async move {
+        // The plain wait, without a clock, is what locks are made of.
+        if args.uint(1) & !PRIVATE == WAIT && args.address(3) == 0 {
+            let private = args.uint(1) & PRIVATE != 0;
+            return wait_plainly(cx, args.address(0), args.uint(2), private).await;
+        }
+        waiting_long(cx, args).await
+    }
+}
+
+async fn waiting_long(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     let operation = Operation::decode(args.uint(1))?;
     let timeout = spec::read_optional(cx, args.address(3))?;
     if matches!(operation.command, LOCK_PI | LOCK_PI2) {
@@ -102,6 +122,31 @@ pub(super) async fn waiting(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
         deadline,
     };
     wait(cx, &wanted).await
+}
+
+/// Waits on a word for as long as it takes: [`wait`] for everybody, with no timer to look after.
+#[expect(clippy::manual_async_fn, reason = "an async fn would move its arguments once more")]
+#[inline]
+fn wait_plainly(
+    cx: &Context<'_>,
+    address: u64,
+    value: u32,
+    private: bool,
+) -> impl Future<Output = Result<u64>> + Send {
+    async move {
+        let word = UserWord::new(address)?;
+        loop {
+            let key = cx.memory().futex_key(address, private, Access::Read)?;
+            let mut wait = cx.kernel.futexes.wait(&cx.thread.futex, key, word, value, ANY);
+            match cx.interruptible(&mut wait).await {
+                Ok(Ok(())) => return Ok(0),
+                Ok(Err(refused)) => begin_again(cx, refused)?,
+                // Who is woken and gives up at the same moment was woken.
+                Err(_) if wait.give_up() => return Ok(0),
+                Err(interrupted) => return Err(interrupted.into()),
+            }
+        }
+    }
 }
 
 /// Waits on a word.
@@ -162,7 +207,12 @@ fn wake(cx: &Context<'_>, args: &Arguments, private: bool, bitset: u32) -> Resul
     if bitset == 0 {
         return Err(Errno::EINVAL.because("an empty bitset"));
     }
-    let (_, key) = key(cx, args.address(0), private, Access::Read)?;
+    let address = args.address(0);
+    UserWord::new(address)?;
+    let key = cx.memory().futex_key(address, private, Access::Read)?;
+    if args.int(2) <= 1 {
+        return Ok(cx.kernel.futexes.wake_one(key, bitset).into());
+    }
     let woken = cx.kernel.futexes.wake(Wake { key, count: at_least_one(args.int(2)), bitset });
     Ok(woken as u64)
 }
@@ -305,7 +355,7 @@ pub(super) async fn futex_waitv(cx: &Context<'_>, args: &Arguments) -> Result<u6
     };
     let raw: Vec<[u64; 3]> = cx.read_vec(args.address(0), count)?;
     let words = raw.into_iter().map(decode_word).collect::<Result<Vec<_>>>()?;
-    let waiters: Vec<Arc<Waiter>> = words.iter().map(|_| Waiter::new()).collect();
+    let waiters: Vec<Shared<Waiter>> = words.iter().map(|_| Waiter::new()).collect();
     loop {
         let mut waits = Vec::with_capacity(count);
         for ((value, address, private), waiter) in words.iter().zip(&waiters) {

@@ -18,6 +18,8 @@ use abi::{Errno, nr};
 use crate::arguments::Arguments;
 use crate::context::Context;
 
+pub(super) use scheduling::sched_yield;
+
 /// Calls that finish at once; `None`: not here, or it must wait.
 #[inline]
 pub(crate) fn at_once(
@@ -28,7 +30,6 @@ pub(crate) fn at_once(
     Some(match number {
         nr::GETPID => Ok(cx.process.pid.into()),
         nr::GETTID => Ok(cx.thread.tid.into()),
-        nr::FUTEX => return futex::at_once(cx, args),
         nr::SCHED_YIELD => return scheduling::yield_at_once(cx),
         nr::EXIT => Ok(exit::exit(cx, args)),
         nr::EXIT_GROUP => Ok(exit::exit_group(cx, args)),
@@ -132,11 +133,9 @@ pub(crate) async fn waiting(
     args: &Arguments,
 ) -> Option<Result<u64>> {
     Some(match number {
-        nr::FUTEX => futex::waiting(cx, args).await,
         nr::EXECVE => exec::execve(cx, args).await,
         nr::EXECVEAT => exec::execveat(cx, args).await,
         nr::FUTEX_WAITV => futex::futex_waitv(cx, args).await,
-        nr::SCHED_YIELD => scheduling::sched_yield().await,
         nr::GETRANDOM => system::getrandom(cx, args).await,
         nr::SCHED_SETAFFINITY => match scheduling::set_affinity(cx, args) {
             Ok(true) => scheduling::sched_yield().await,

@@ -74,7 +74,7 @@ pub(super) fn yield_at_once(cx: &Context<'_>) -> Option<Result<u64>> {
 
 /// `sched_yield(2)`, when others wait.
 #[inline]
-pub(super) async fn sched_yield() -> Result<u64> {
+pub(in crate::syscalls) async fn sched_yield() -> Result<u64> {
     executor::yield_now().await;
     Ok(0)
 }

@@ -181,7 +181,11 @@ fn asked(cx: &Context<'_>) -> (usize, Arguments) {
 #[inline]
 async fn call(cx: &mut Context<'_>) {
     if !call_at_once(cx) {
-        call_waiting(cx).await;
+        if table::only_asks_the_host(asked(cx).0) {
+            call_asking(cx).await;
+        } else {
+            call_waiting(cx).await;
+        }
     }
 }
 
@@ -205,15 +209,11 @@ fn call_at_once(cx: &mut Context<'_>) -> bool {
 
 async fn call_waiting(cx: &mut Context<'_>) {
     let (number, args) = asked(cx);
-    let result = if table::only_asks_the_host(number) {
-        asking(cx, number, &args).await
-    } else {
-        table::waiting(cx, number, &args).await
-    };
+    let result = &table::waiting(cx, number, &args).await;
     if let Some(record) = cx.record.take() {
-        trace::record::call(*record, cx, number, &args, &result);
+        trace::record::call(*record, cx, number, &args, result);
     }
-    returned(cx, number, &result);
+    returned(cx, number, result);
 }
 
 /// Leaves a call's result to the program, and word of it if a signal interrupted the call.
@@ -243,10 +243,18 @@ fn report_full(cx: &Context<'_>, error: Error) {
 }
 
 /// A call that changes nothing: given up when the thread must end, for the host may never answer.
-async fn asking(cx: &mut Context<'_>, number: usize, args: &Arguments) -> abi::Result<u64> {
+async fn call_asking(cx: &mut Context<'_>) {
+    let (number, args) = asked(cx);
     let thread = cx.thread;
-    let call = core::pin::pin!(table::waiting(cx, number, args));
-    Killable { future: call, thread }.await.map_err(abi::Error::from)?
+    let result = {
+        let call = core::pin::pin!(table::of_family(cx, number, &args));
+        let killable = Killable { future: call, thread };
+        killable.await.map_err(abi::Error::from).flatten()
+    };
+    if let Some(record) = cx.record.take() {
+        trace::record::call(*record, cx, number, &args, &result);
+    }
+    returned(cx, number, &result);
 }
 
 async fn faulted(cx: &mut Context<'_>, raised: Fault) {

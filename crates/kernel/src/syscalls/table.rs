@@ -138,7 +138,12 @@ pub(crate) fn waiting(
     }
 }
 
-async fn of_family(cx: &mut Context<'_>, number: usize, args: &Arguments) -> Result<u64> {
+/// The same for calls of any family.
+pub(crate) async fn of_family(
+    cx: &mut Context<'_>,
+    number: usize,
+    args: &Arguments,
+) -> Result<u64> {
     let done = match family(number) {
         Family::Files => files::waiting(cx, number, args).await,
         Family::Memory => memory::waiting(cx, number, args).await,

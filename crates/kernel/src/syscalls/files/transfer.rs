@@ -3,13 +3,13 @@
 //! Source: read(2), pread(2), readv(2), write(2). Differs from Linux: two threads that use one
 //! description's position at once are kept apart only as long as neither waits for the host.
 
+mod straight;
+
 use alloc::sync::Arc;
-use core::future::Future;
 
 use abi::Errno;
 use abi::errno::{Error, Result};
 use platform::user::{Sink, Source, UserRange};
-use platform::vcpu;
 use vfs::node::Kind;
 use vfs::object::{Attempt, Object, OpenFile, Status, Stop};
 
@@ -18,6 +18,8 @@ use crate::context::{Context, TRANSFER_MAX, UserBuffers};
 use crate::process::limits::{INFINITY, Resource};
 use crate::signal::info::Info;
 use crate::signal::{Signal, send};
+
+pub(in crate::syscalls) use straight::{plain_at_once, read};
 
 bitflags::bitflags! {
     /// Flags of one transfer, with the bits of preadv2(2).
@@ -119,110 +121,6 @@ pub(super) fn at_once(
     result
 }
 
-/// What came of an attempt on the straight way. Small enough for registers, unlike what is said of
-/// failures.
-#[derive(Clone, Copy)]
-enum Straight {
-    /// Not for this way.
-    Not,
-    /// So many bytes went over, and that is what the call returns.
-    Done(usize),
-    /// So many went over, which may not be all.
-    Part(usize),
-    /// None did; why is said elsewhere.
-    Stopped,
-}
-
-/// Plain read and write, as far as they need not wait; `None`: they must.
-///
-/// What has no positions and needs no care afterwards, such as a pipe, goes a straight way, without
-/// anything that only others need.
-#[inline]
-pub(in crate::syscalls) fn plain_at_once(
-    cx: &mut Context<'_>,
-    number: usize,
-    args: &Arguments,
-) -> Option<Result<u64>> {
-    let way = if number == abi::nr::READ { Way::In } else { Way::Out };
-    let Ok(range) = checked(args.buffer(1, 2)) else { return at_once(cx, number, args) };
-    let mut stop = None;
-    let mut buffers = cx.buffer(range);
-    let attempt = |file: &Arc<OpenFile>| straight(file, way, range.len, &mut buffers, &mut stop);
-    let files = &cx.process.files;
-    let outcome = if vcpu::count() == 1 {
-        // A reference of one's own to the file would cost two locked instructions. Alone, nobody closes
-        // it meanwhile or waits for the table's lock; and no such object looks at the table.
-        files.borrowed(args.fd(0), attempt)
-    } else {
-        files.get(args.fd(0)).ok().as_ref().map(attempt)
-    };
-    match outcome {
-        Some(Straight::Done(done)) => Some(Ok(done as u64)),
-        None | Some(Straight::Not) => at_once(cx, number, args),
-        Some(Straight::Part(done)) => plain_rest(cx, args.fd(0), way, buffers, done, Ok(())),
-        Some(Straight::Stopped) => {
-            let stop = stop.unwrap_or(Stop::WouldBlock);
-            if matches!(stop, Stop::WouldBlock | Stop::Fill { .. })
-                && let Ok(file) = files.get(args.fd(0))
-                && !file.nonblocking()
-            {
-                drop(buffers);
-                cx.found = Some(file);
-                return None;
-            }
-            plain_rest(cx, args.fd(0), way, buffers, 0, Err(stop))
-        }
-    }
-}
-
-/// What is left of a plain call that did not succeed plainly.
-fn plain_rest<'a>(
-    cx: &'a Context<'_>,
-    fd: Fd,
-    way: Way,
-    buffers: UserBuffers<'a>,
-    done: usize,
-    outcome: Attempt<()>,
-) -> Option<Result<u64>> {
-    let file = &match cx.process.files.get(fd) {
-        Ok(file) => file,
-        Err(error) => return Some(Err(error)),
-    };
-    let flags = Flags::empty();
-    let mut transfer = Transfer { file, way, at: None, buffers, flags, done, limit: INFINITY };
-    let outcome = if done > 0 { transfer.attempt(Partial::Undo) } else { outcome };
-    transfer.end_at_once(cx, outcome)
-}
-
-/// Whether a call may take the straight way, and if so, an attempt on it. What is wrong with a call is
-/// for the other way to say.
-#[inline]
-fn straight(
-    file: &OpenFile,
-    way: Way,
-    len: usize,
-    buffers: &mut UserBuffers<'_>,
-    stop: &mut Option<Stop>,
-) -> Straight {
-    if !is_straight(file, way, len) {
-        return Straight::Not;
-    }
-    // Looked at where it lies: moved, it would be read before its parts have reached the cache.
-    match way {
-        Way::In => match &file.object().read(file, 0, buffers) {
-            Ok(done) if *done > 0 => return Straight::Done(*done),
-            Ok(_) => return Straight::Part(0),
-            Err(reason) => note(stop, reason),
-        },
-        Way::Out => match &file.object().write(file, None, buffers) {
-            Ok((done, _)) if *done >= len => return Straight::Done(*done),
-            Ok((done, _)) => return Straight::Part(*done),
-            Err(reason) => note(stop, reason),
-        },
-    }
-    Straight::Stopped
-}
-
 fn try_at_once(cx: &Context<'_>, file: &Arc<OpenFile>, request: &Request) -> Option<Result<u64>> {
     let mut transfer = match Transfer::new(cx, file, request) {
         Ok(transfer) => transfer,
@@ -233,105 +131,6 @@ fn try_at_once(cx: &Context<'_>, file: &Arc<OpenFile>, request: &Request) -> Opt
     }
     let outcome = transfer.attempt(Partial::Undo);
     transfer.end_at_once(cx, outcome)
-}
-
-/// Whether a call with one good buffer may take the straight way.
-#[inline]
-fn is_straight(file: &OpenFile, way: Way, len: usize) -> bool {
-    let object = file.object();
-    let allowed = match way {
-        Way::In => file.readable(),
-        Way::Out => file.writable() && len <= ATOMIC && object.settle().is_none(),
-    };
-    allowed && len != 0 && !object.seekable()
-}
-
-/// Apart, so that nothing is copied of what did not stop.
-#[inline(never)]
-fn note(stop: &mut Option<Stop>, reason: &Stop) {
-    *stop = Some(*reason);
-}
-
-/// A read that must wait, most often for a pipe.
-#[expect(clippy::manual_async_fn, reason = "an async fn would move its arguments once more")]
-#[inline]
-pub(in crate::syscalls) fn read(
-    cx: &mut Context<'_>,
-    args: &Arguments,
-) -> impl Future<Output = Result<u64>> + Send {
-    async move {
-        let range = args.buffer(1, 2);
-        if let Some(file) = cx.found.take_if(|file| waits_straight(file, range)) {
-            let cx = &*cx;
-            return stream_read(cx, &file, range).await;
-        }
-        waiting(cx, abi::nr::READ, args).await.unwrap_or(Err(Errno::ENOSYS.into()))
-    }
-}
-
-/// Whether a read that could not be done at once may wait on the straight way.
-fn waits_straight(file: &OpenFile, range: UserRange) -> bool {
-    is_straight(file, Way::In, range.len)
-        && checked(range).is_ok()
-        && !file.nonblocking()
-        && file.object().readiness().is_some()
-}
-
-/// The straight way, waiting: what is not plain success is for a [`Transfer`] to say.
-#[inline]
-async fn stream_read(cx: &Context<'_>, file: &Arc<OpenFile>, range: UserRange) -> Result<u64> {
-    let range = checked(range)?;
-    let queue = file.object().readiness().ok_or(Errno::EAGAIN)?;
-    let stop = loop {
-        // The look that counts is the one after entering the queue.
-        let mut listener = queue.listen();
-        match look(cx, file, range) {
-            Look::Done(done) => return Ok(done as u64),
-            Look::Blocked => {}
-            Look::Other(error) => break error,
-        }
-        cx.interruptible(&mut listener).await?;
-        match look(cx, file, range) {
-            Look::Done(done) => return Ok(done as u64),
-            Look::Blocked => {}
-            Look::Other(error) => break error,
-        }
-    };
-    let request = Request {
-        fd: 0,
-        way: Way::In,
-        at: None,
-        flags: Flags::empty(),
-        buffers: Buffers::One(range),
-    };
-    let mut transfer = Transfer::new(cx, file, &request)?;
-    let outcome = match stop {
-        Some(error) => Err(error),
-        None => transfer.run(cx).await,
-    };
-    transfer.finish(cx, outcome)
-}
-
-/// What came of looking whether a read can be done.
-enum Look {
-    Done(usize),
-    Blocked,
-    /// An error; or the end, or a bad buffer, or something that has to be brought in.
-    Other(Option<Error>),
-}
-
-fn look(cx: &Context<'_>, file: &OpenFile, range: UserRange) -> Look {
-    let mut stop = None;
-    let mut buffers = cx.buffer(range);
-    match straight(file, Way::In, range.len, &mut buffers, &mut stop) {
-        Straight::Done(done) => Look::Done(done),
-        Straight::Stopped => match stop {
-            Some(Stop::WouldBlock) | None => Look::Blocked,
-            Some(Stop::Error(error)) => Look::Other(Some(error)),
-            Some(Stop::Fill { .. }) => Look::Other(None),
-        },
-        Straight::Part(_) | Straight::Not => Look::Other(None),
-    }
 }
 
 /// The same calls, waiting.

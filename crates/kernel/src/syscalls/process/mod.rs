@@ -30,6 +30,7 @@ pub(crate) fn at_once(
     Some(match number {
         nr::GETPID => Ok(cx.process.pid.into()),
         nr::GETTID => Ok(cx.thread.tid.into()),
+        nr::FUTEX => return futex::at_once(cx, args),
         nr::SCHED_YIELD => return scheduling::yield_at_once(cx),
         nr::EXIT => Ok(exit::exit(cx, args)),
         nr::EXIT_GROUP => Ok(exit::exit_group(cx, args)),

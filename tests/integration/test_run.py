@@ -368,7 +368,8 @@ def test_stat(tmp_path: Path) -> None:
         >= sum(v for k, v in shown["syscalls"].items() if k != "total")
         > 5
     )
-    assert {"trapped", "patched_sites", "learned_sites", "unpatched_sites"} <= shown["interception"].keys()
+    sites = {"trapped", "patched_sites", "learned_sites", "unpatched_sites"}
+    assert sites <= shown["interception"].keys()
     assert 0 < shown["wall_seconds"] < 60
 
 

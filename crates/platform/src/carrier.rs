@@ -363,12 +363,15 @@ impl Engine {
 fn answer_to(operation: &Operation) -> Answer {
     const OPEN: u32 = Code::Open as u32;
     const POLL: u32 = Code::Poll as u32;
-    const READ_LINK: u32 = Code::ReadLink as u32;
+    const BEHIND_PATH: [u32; 3] =
+        [Code::ReadLink as u32, Code::GetAttribute as u32, Code::ListAttributes as u32];
     const COUNTED: [u32; 3] = [Code::Read as u32, Code::Write as u32, Code::List as u32];
     match operation.code {
         OPEN => Answer::Handle,
         POLL => Answer::AtMost(0xffff),
-        READ_LINK => Answer::AtMost(operation.len.saturating_sub(operation.path_len) as usize),
+        code if BEHIND_PATH.contains(&code) => {
+            Answer::AtMost(operation.len.saturating_sub(operation.path_len) as usize)
+        }
         code if COUNTED.contains(&code) => Answer::AtMost(operation.len as usize),
         _ => Answer::AtMost(0),
     }

@@ -543,12 +543,17 @@ core::arch::global_asm!(
     "    pop rcx",
     "    jmp rcx",
     // A trap in user code: the exception entry saved the general registers, and set rsp and the state.
+    // The host's return from a signal leaves the ID flag as the program had it.
     "adyton_trapped:",
+    "    push 2",
+    "    popfq",
     "    mov rdi, gs:[{context}]",
     "    mov rax, gs:[{reason}]",
     "    jmp 2b",
     // A kick on the way out: the context still holds everything, user vectors included.
     "adyton_abort_exit:",
+    "    push 2",
+    "    popfq",
     "    mov dword ptr gs:[{state}], 0",
     "    mov eax, 3",
     "    pop r15",

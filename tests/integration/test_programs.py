@@ -186,7 +186,6 @@ LIST = [
         ),
     ),
     # It asks for a new process, is told that there are none, and goes on.
-    Program("gdb-version", ("gdb", "--version"), diagnostics=True),
     Program("openssl-speedless", ("openssl", "version", "-v")),
 ]
 

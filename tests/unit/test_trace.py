@@ -300,3 +300,16 @@ def test_a_stream_that_breaks_off_ends() -> None:
 )
 def test_demangle(symbol: str, path: str) -> None:
     assert symbols.demangle(symbol) == path
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (3, "3"),
+        (-2, "-1 ENOENT (No such file or directory)"),
+        (-512, "? ERESTARTSYS (To be restarted if SA_RESTART is set)"),
+        (-4000, "-1 errno 4000 (Unknown error 4000)"),
+    ],
+)
+def test_results(value: int, shown: str) -> None:
+    assert forms.result("int", value) == shown

@@ -13,6 +13,12 @@ from adyton.observe import scalars, structures
 # Contents of an argument: bytes, and whether there was more.
 Content = tuple[bytes, bool]
 _TEXTS = ("path", "string", "buf")
+# A signal came before the call had an end; the program never sees these.
+_RESTARTS = {
+    512: "ERESTARTSYS (To be restarted if SA_RESTART is set)",
+    514: "ERESTARTNOHAND (To be restarted if no handler)",
+    516: "ERESTART_RESTARTBLOCK (Interrupted by signal)",
+}
 
 
 def error(number: int) -> str:
@@ -46,7 +52,8 @@ def argument(form: str, value: int, content: Content | None) -> str:
 def result(form: str, value: int) -> str:
     """Write what a call returned, errors by name."""
     if -4095 <= value < 0:
-        return f"-1 {error(-value)}"
+        restart = _RESTARTS.get(-value)
+        return f"? {restart}" if restart else f"-1 {error(-value)}"
     if form == "none":
         return "?"
     if form in ("hex", "ptr"):

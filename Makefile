@@ -28,10 +28,10 @@ setup: $(VENV)/.complete
 	cargo fetch --locked
 	cargo fetch --locked --manifest-path fuzz/Cargo.toml
 
-$(VENV)/.complete: requirements/dev.txt requirements/apt.txt
+$(VENV)/.complete: requirements/dev.txt requirements/apt.txt requirements/apt-go.txt
 	tools/install_packages.sh requirements/apt.txt
 	@command -v cargo >/dev/null || { echo "setup: install Rust with rustup; rust-toolchain.toml names the version" >&2; exit 1; }
-	@command -v go >/dev/null || { echo "setup: install Go (Debian: apt-get install golang-go), which the tests compile with" >&2; exit 1; }
+	@command -v go >/dev/null || tools/install_packages.sh requirements/apt-go.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --require-hashes -r requirements/dev.txt
 	touch $@

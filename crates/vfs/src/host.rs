@@ -61,6 +61,17 @@ impl Host {
         Handle::admit(result)
     }
 
+    async fn stat_of(&self, handle: &Handle) -> Result<Stat> {
+        Self::stat_below(handle.raw(), b"").await
+    }
+
+    async fn stat_below(directory: u64, path: &[u8]) -> Result<Stat> {
+        let exchange = Exchange::new(Code::Stat, directory, path, wire::STAT_LEN)?;
+        let (result, answer) = exchange.carry_out().await;
+        result.nothing()?;
+        wire::stat(&answer.bytes(wire::STAT_LEN))
+    }
+
     async fn list_all(&self, path: &[u8]) -> Result<Vec<Listed>> {
         let directory = self.open(path, open::READ | open::DIRECTORY, 0).await?;
         let mut listed = Vec::new();
@@ -103,12 +114,7 @@ impl Host {
 
 impl Lower for Host {
     fn stat<'a>(&'a self, path: &'a [u8]) -> Waiting<'a, Result<Stat>> {
-        Box::pin(async move {
-            let exchange = Exchange::new(Code::Stat, self.root, path, wire::STAT_LEN)?;
-            let (result, answer) = exchange.carry_out().await;
-            result.nothing()?;
-            wire::stat(&answer.bytes(wire::STAT_LEN))
-        })
+        Box::pin(Self::stat_below(self.root, path))
     }
 
     fn list<'a>(&'a self, path: &'a [u8]) -> Waiting<'a, Result<Vec<Listed>>> {

@@ -19,6 +19,9 @@ use crate::tree::{LowerFile, Origin};
 /// The least that is read at once when buffers are scarce.
 const LEAST: usize = 4096;
 
+/// How often a file that is not where its name was is looked for.
+const TRIES: usize = 20;
+
 /// A host file, opened when its contents are first needed.
 pub(super) struct HostFile {
     host: Arc<Host>,
@@ -38,9 +41,34 @@ impl HostFile {
         if let Some(handle) = known {
             return Ok(handle);
         }
-        let handle = Arc::new(self.host.open(&self.origin.path(), flags, 0).await?);
+        let opened = if self.origin.policy().through {
+            self.open_itself(flags).await?
+        } else {
+            self.host.open(&self.origin.path(), flags, 0).await?
+        };
+        let handle = Arc::new(opened);
         *kept.lock() = Some(Arc::clone(&handle));
         Ok(handle)
+    }
+
+    /// Opens the file where names may change meanwhile: by the path of the moment, until it is this file.
+    async fn open_itself(&self, flags: u32) -> Result<Handle> {
+        let mut failure = Errno::ESTALE.because("the host has another file in its place");
+        for _ in 0..TRIES {
+            match self.host.open(&self.origin.path(), flags, 0).await {
+                Ok(handle) => {
+                    let stat = self.host.stat_of(&handle).await?;
+                    if (stat.device, stat.inode) == self.origin.identity {
+                        return Ok(handle);
+                    }
+                }
+                Err(error) if error.errno == Errno::ENOENT => failure = error,
+                Err(error) => return Err(error),
+            }
+            // Whoever changes its name on the host has still to say so here.
+            executor::yield_now().await;
+        }
+        Err(failure)
     }
 
     async fn read_some(&self, offset: u64, wanted: usize) -> Result<Content> {

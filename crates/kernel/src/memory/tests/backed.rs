@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use abi::errno::Result;
 use platform::arena::Extent;
-use storage::pages::{Backing, Content, Pages, Waiting};
+use storage::pages::{Backing, Content, Pages, Waiting, moment};
 
 use super::super::map::Type;
 use super::super::{PAGE, Prot};
@@ -104,7 +104,7 @@ fn private_copies_outlive_a_change_of_the_file() {
     world.store(BASE + 7 * PAGE, 6).expect("stored");
     assert_eq!(world.load(text), Ok(100));
     disk.bytes.lock().expect("disk")[0] = 50;
-    pages.refresh(4 * PAGE);
+    pages.refresh(4 * PAGE, moment());
     assert_eq!(world.load(BASE), Ok(5), "the process's own");
     assert_eq!(world.load(text), Ok(50), "the file's");
     assert!(world.load(BASE + 7 * PAGE).is_err(), "beyond the end");

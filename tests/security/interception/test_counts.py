@@ -62,3 +62,19 @@ def test_dead_bytes_carry_what_no_window_does(machine: Machine) -> None:
     pad = str(compile_c(FOLDER / "pad.c", "no-pie"))
     _, stat = counted(machine, [pad, "100000"])
     assert stat["interception"]["trapped"] < 200
+
+
+def test_a_number_that_is_loaded_earlier(machine: Machine) -> None:
+    between = str(compile_c(FOLDER / "between.c", "no-pie"))
+    _, stat = counted(machine, [between, "good", "10000"])
+    assert stat["interception"]["trapped"] < 200
+    _, stat = counted(machine, [between, "bad", "1000"])
+    assert stat["interception"]["trapped"] >= 13 * 1000, "they are to be left alone"
+
+
+@pytest.mark.parametrize("vcpus", ["1", "2"])
+def test_threads_of_a_static_program(vcpus: str, machine: Machine) -> None:
+    many = str(compile_c(FOLDER / "counted" / "threads.c", "static"))
+    output, stat = counted(machine, [many, "1000"], "--vcpus", vcpus)
+    assert output == b"1000 threads\n"
+    assert stat["interception"]["trapped"] < 300

@@ -22,7 +22,7 @@ use crate::Kernel;
 use crate::context::Context;
 use crate::memory::interception::decide;
 use crate::memory::interception::learned::{Fingerprint, Learned};
-use crate::memory::interception::patch::Patch;
+use crate::memory::interception::patch::{Patch, Place};
 use crate::memory::interception::pool;
 use crate::memory::interception::trampoline::Gate;
 use crate::memory::interception::{Origin, Process as Book};
@@ -45,6 +45,18 @@ pub struct Interception {
     learned: Arc<Mutex<Learned>>,
 }
 
+/// Where a thread stood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stood {
+    /// At an instruction of the program, as its registers say.
+    InProgram,
+    /// In our copy of an instruction of the program; its registers are moved to that.
+    Between,
+    /// On its way into the LibOS by a rewritten site. Its registers are those of the system call that
+    /// it makes, which the caller carries out.
+    AtCall,
+}
+
 impl Interception {
     /// Nothing rewritten.
     pub fn new() -> Self {
@@ -62,20 +74,28 @@ impl Interception {
         process.memory.set_watcher(Arc::new(Watcher { kernel, interception }));
     }
 
-    /// Looks at where a thread stood whose user code was interrupted. True when it was on its way into the
-    /// LibOS by a rewritten site: then its registers are those of the system call that it makes, which
-    /// the caller carries out. So no thread is ever seen in a trampoline.
-    pub(crate) fn settle(&self, registers: &mut Registers) -> bool {
-        let call = self.book.lock().call_at(registers.rip, registers.rcx, registers.r11);
+    /// Looks at where a thread stood whose user code was interrupted, and says where in the program that
+    /// is. So no thread is ever seen in a trampoline.
+    pub(crate) fn settle(&self, registers: &mut Registers) -> Stood {
+        let place = self.book.lock().place_at(registers.rip, registers.rcx, registers.r11);
         vcpu::settle();
-        let Some(call) = call else { return false };
-        registers.rip = call.back;
-        registers.rcx = call.back;
-        registers.r11 = registers.rflags;
-        if let Some(number) = call.number {
+        let (number, stood) = match place {
+            None => return Stood::InProgram,
+            Some(Place::Between { number, at }) => {
+                registers.rip = at;
+                (Some(number), Stood::Between)
+            }
+            Some(Place::Call(call)) => {
+                registers.rip = call.back;
+                registers.rcx = call.back;
+                registers.r11 = registers.rflags;
+                (call.number, Stood::AtCall)
+            }
+        };
+        if let Some(number) = number {
             registers.rax = u64::from(number);
         }
-        true
+        stood
     }
 
     /// A call at `site` trapped with `rax`, and was served; rewrites the site if a rule fits.

@@ -18,6 +18,7 @@ use crate::arguments::Arguments;
 use crate::context::{Context, Interrupted, Killable};
 use crate::memory::refusal::Outcome;
 use crate::memory::{Access, PAGE};
+use crate::process::interception::Stood;
 use crate::process::{Thread, exit, procfs, rseq, vsyscall};
 use crate::signal::deliver::{self, InterruptedCall};
 use crate::signal::fault;
@@ -26,6 +27,8 @@ use crate::{start, trace};
 
 /// A page fault's vector.
 const PAGE_FAULT: u32 = 14;
+/// Vector of a step's end.
+const DEBUG: u32 = 1;
 /// Bits of a page fault's error code: a write, an instruction fetch.
 const WRITE: u64 = 2;
 const FETCH: u64 = 16;
@@ -114,8 +117,11 @@ async fn live(kernel: &'static Kernel, thread: Arc<Thread>, registers: &'static 
             rseq::left(&thread);
             // A program that steps through its instructions sees a rewritten call as one of them; the
             // next trap comes behind the instruction that follows, as on Linux.
-            if process.interception.settle(&mut cx.registers.registers) {
-                exit = Exit::Call;
+            match process.interception.settle(&mut cx.registers.registers) {
+                Stood::AtCall => exit = Exit::Call,
+                // Only a step can end there for a reason of the program's.
+                Stood::Between if !is_step(&exit) => exit = Exit::Interrupted,
+                Stood::Between | Stood::InProgram => {}
             }
         }
         match exit {
@@ -255,6 +261,11 @@ async fn call_asking(cx: &mut Context<'_>) {
         trace::record::call(*record, cx, number, &args, &result);
     }
     returned(cx, number, &result);
+}
+
+/// Whether a program that steps through its instructions has made a step.
+fn is_step(exit: &Exit) -> bool {
+    matches!(exit, Exit::Fault(raised) if raised.vector == DEBUG)
 }
 
 async fn faulted(cx: &mut Context<'_>, raised: Fault) {

@@ -8,7 +8,9 @@
 use iced_x86::{
     Decoder, DecoderOptions, Instruction, InstructionInfoFactory, OpAccess, Register, UsedMemory,
 };
+use smallvec::SmallVec;
 
+use super::PAGE;
 use super::code::Code;
 use super::decide::Text;
 
@@ -22,41 +24,95 @@ const NEVER_MAPPED: u64 = 0x1_0000;
 /// Bytes that a forward decode looks at before it gives up: no function with a system call in the
 /// C libraries comes near it, and 32 KiB take about a millisecond.
 const FORWARD_MAX: u64 = 32 << 10;
+/// How far from a system call jumps to it are looked for.
+const JUMPS_MAX: u64 = 32 << 10;
+/// Bytes of the longest direct jump.
+const JUMP_LONGEST: usize = 6;
 /// Bytes fetched at once by a forward decode.
 const CHUNK: usize = 256;
 
 /// What is known about the instruction in front of a system call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Certainty {
-    /// No other instruction can have led to the system call.
+    /// No other instruction leads to the system call.
     Certain,
+    /// None of those that do can have run: the `mov` did, unless control came in behind it by a jump.
+    Ran,
     /// Another one may have; a forward decode must decide.
     Ambiguous,
 }
 
-/// Looks for any other instruction stream that ends at `site`, given one that holds a `mov` at
-/// `mov` which would load `rax`, the value that rax has at the site.
-pub(crate) fn examine(code: &Code<'_>, mov: u64, site: u64, rax: u64) -> Certainty {
-    let whole_past = (LONGEST as u64) + (site - mov);
-    if code.start() > site.saturating_sub(whole_past) && !starts_a_page(code.start()) {
+/// Looks for any other instruction stream that leads to a system call, or into the instructions
+/// before it: those that begin at `starts`, of which the first is a `mov`, and the last is the system
+/// call, at which rax has this value.
+pub(crate) fn examine(code: &Code<'_>, starts: &[u64], rax: u64) -> Certainty {
+    let &[mov, .., site] = starts else {
+        return Certainty::Ambiguous;
+    };
+    let first = mov.saturating_sub(LONGEST as u64);
+    if code.start() > first && !starts_a_page(code.start()) {
         return Certainty::Ambiguous; // there may be more text that was not shown
     }
     let mut info = InstructionInfoFactory::new();
-    for start in earlier(site) {
-        if start == mov {
+    // Places behind the start of the `mov` to which a stream that runs on from before it comes.
+    let mut reached: SmallVec<[u64; 16]> = SmallVec::new();
+    let mut certainty = Certainty::Certain;
+    for start in first..site {
+        if starts.contains(&start) || start > mov && !reached.contains(&start) {
             continue;
         }
-        let Some(instruction) = decode_ending_at(code, start, site) else {
+        let Some(instruction) = decode(code, start) else {
             continue;
         };
-        if would_have_faulted(&mut info, &instruction, rax) {
+        let end = instruction.next_ip();
+        if end <= mov || end > site {
             continue;
         }
-        if start < mov || reachable(code, mov, start) {
+        if !starts.contains(&end) {
+            reached.push(end);
+        } else if would_have_faulted(&mut info, &instruction, rax) {
+            certainty = Certainty::Ran;
+        } else {
             return Certainty::Ambiguous;
         }
     }
-    Certainty::Certain
+    certainty
+}
+
+/// Whether a jump to one of `targets` may be near: any bytes that are one when decoding begins there.
+/// Only what is in memory is looked at, which whatever has run is.
+pub(crate) fn may_be_jumped_to(text: &dyn Text, targets: &[u64]) -> bool {
+    let (Some(first), Some(last)) = (targets.first(), targets.last()) else {
+        return false;
+    };
+    let end = last.saturating_add(JUMPS_MAX);
+    let mut at = super::code::page_of(first.saturating_sub(JUMPS_MAX));
+    let mut buffer = [0_u8; CHUNK];
+    // Each piece shows the next one's first bytes too.
+    let step = CHUNK as u64 - JUMP_LONGEST as u64;
+    while at < end {
+        let got = text.read(at, &mut buffer).min(CHUNK);
+        let shown = buffer.get(..got).unwrap_or_default();
+        if (at..).zip(0..got).any(|(at, from)| {
+            let bytes = shown.get(from..).unwrap_or_default();
+            jump_target(at, bytes).is_some_and(|target| targets.contains(&target))
+        }) {
+            return true;
+        }
+        at += if got == 0 { PAGE - super::code::offset_in_page(at) } else { step };
+    }
+    false
+}
+
+/// Where a direct jump leads that begins at `at` with `bytes`.
+fn jump_target(at: u64, bytes: &[u8]) -> Option<u64> {
+    let (len, distance) = match *bytes {
+        [0x70..=0x7F | 0xE0..=0xE3 | 0xEB, distance, ..] => (2, i64::from(distance.cast_signed())),
+        [0xE9, a, b, c, d, ..] => (5, i64::from(i32::from_le_bytes([a, b, c, d]))),
+        [0x0F, 0x80..=0x8F, a, b, c, d, ..] => (6, i64::from(i32::from_le_bytes([a, b, c, d]))),
+        _ => return None,
+    };
+    (at + len).checked_add_signed(distance)
 }
 
 /// Decodes from the start of the function that holds `site`; true when both `mov` and `site` are
@@ -93,29 +149,11 @@ fn starts_a_page(address: u64) -> bool {
     super::code::offset_in_page(address) == 0
 }
 
-/// The places at which an instruction that ends at `end` can start, nearest first.
-fn earlier(end: u64) -> impl Iterator<Item = u64> {
-    (1..=LONGEST as u64).filter_map(move |back| end.checked_sub(back))
-}
-
-/// Whether an instruction stream that does not pass through the start of `mov` can reach `inner`,
-/// an address within it, by running on from before.
-fn reachable(code: &Code<'_>, mov: u64, inner: u64) -> bool {
-    earlier(inner).any(|start| {
-        start != mov
-            && decode_ending_at(code, start, inner).is_some()
-            && (start < mov || reachable(code, mov, start))
-    })
-}
-
-fn decode(code: &Code<'_>, at: u64) -> Option<Instruction> {
+/// The instruction at `at`, if there is one.
+pub(crate) fn decode(code: &Code<'_>, at: u64) -> Option<Instruction> {
     let mut decoder = Decoder::with_ip(64, code.instruction_bytes(at), at, DecoderOptions::NONE);
     let instruction = decoder.decode();
     (!instruction.is_invalid()).then_some(instruction)
-}
-
-fn decode_ending_at(code: &Code<'_>, start: u64, end: u64) -> Option<Instruction> {
-    decode(code, start).filter(|instruction| instruction.next_ip() == end)
 }
 
 /// Whether `instruction`, had it run with this rax, would have touched memory that is never there.

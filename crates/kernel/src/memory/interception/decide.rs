@@ -3,8 +3,8 @@
 //! Three rules. Each replaces exactly one instruction by one that begins at the same place and leaves
 //! all others as they were, so that no saved instruction pointer can ever lie inside:
 //!
-//! - *mov*: `mov $nr,%eax` in front of the `syscall` becomes a jump to a trampoline in reach; the
-//!   `syscall` stays, for those who jump to it.
+//! - *mov* ([`super::mov`]): `mov $nr,%eax` in front of the `syscall` becomes a jump to a trampoline
+//!   in reach; the `syscall` stays, for those who jump to it. A few instructions may stand between.
 //! - *pun*: the two bytes of `syscall` become `E9 XX`, a jump whose other three displacement bytes
 //!   are the next instruction's first three, unchanged. XX is free, so the trampoline must lie in
 //!   one window of 256 bytes.
@@ -16,9 +16,9 @@
 use core::ops::Range;
 
 use super::PAGE;
-use super::boundary::{self, Certainty};
 use super::claims::Claims;
 use super::code::{Code, page_of, rel32};
+use super::mov;
 use super::pad;
 use super::patch::{Patch, SHARED, Span, Store, Trampoline};
 use super::trampoline::{self, JMP, Page};
@@ -27,8 +27,6 @@ use super::trampoline::{self, JMP, Page};
 pub const SYSCALL: [u8; 2] = [0x0F, 0x05];
 /// `mov $15,%rax; syscall`: unwinders know a signal's return by these very bytes, so they stay.
 pub const RESTORER: [u8; 9] = [0x48, 0xC7, 0xC0, 0x0F, 0, 0, 0, 0x0F, 0x05];
-/// System call numbers at and above this are no numbers: an immediate that large is something else.
-const NUMBERS: u32 = 1024;
 /// The prefix that halves an operand, or on some processors a branch's target.
 const OPERAND_SIZE: u8 = 0x66;
 
@@ -164,7 +162,7 @@ impl Reason {
 
     /// Whether the reason may pass without a change to the text.
     pub fn may_pass(self) -> bool {
-        matches!(self, Self::Claimed | Self::NoWindow | Self::NoPool)
+        matches!(self, Self::Claimed | Self::NoWindow | Self::NoPool | Self::Unsuitable)
     }
 
     /// The counter's name in `adyton stat`.
@@ -223,7 +221,7 @@ pub fn decide(site: &Site<'_>, around: &Surroundings<'_>) -> Decision {
     };
     let mut reason = Reason::Mismatch;
     if may(Rule::Mov) {
-        match mov(site, around) {
+        match mov::adjacent(site, around) {
             Ok(Some(patch)) => return Decision::Mov(patch),
             Ok(None) => {}
             Err(why) => reason = why,
@@ -241,93 +239,20 @@ pub fn decide(site: &Site<'_>, around: &Surroundings<'_>) -> Decision {
             Err(why) => reason = why,
         }
     }
+    // The others serve those too who jump to the `syscall`.
+    if may(Rule::Mov) {
+        match mov::apart(site, around) {
+            Ok(Some(patch)) => return Decision::Mov(patch),
+            Ok(None) => {}
+            Err(why) => reason = why,
+        }
+    }
     Decision::LeaveTrap(reason)
 }
 
 /// Whether the byte before the site could be a prefix of what replaces it.
 pub(crate) fn is_prefixed(site: &Site<'_>) -> bool {
     site.at.checked_sub(1).and_then(|before| site.code.array(before)) == Some([OPERAND_SIZE])
-}
-
-/// A `mov` in front of a site, as found in the bytes.
-struct Load {
-    at: u64,
-    nr: u32,
-}
-
-/// The `mov $nr,%eax` or `mov $nr,%rax` whose bytes end at the site.
-fn load_before(site: &Site<'_>) -> Option<Load> {
-    let at = site.at.checked_sub(5)?;
-    let [opcode, immediate @ ..] = site.code.array::<5>(at)?;
-    if opcode == 0xB8 {
-        let prefix = at.checked_sub(1).and_then(|before| site.code.array::<1>(before));
-        let rex = prefix.is_some_and(|[byte]| byte & 0xF0 == 0x40);
-        let nr = u32::from_le_bytes(immediate);
-        return (!rex && nr < NUMBERS).then_some(Load { at, nr });
-    }
-    let at = site.at.checked_sub(7)?;
-    let [0x48, 0xC7, 0xC0, immediate @ ..] = site.code.array::<7>(at)? else {
-        return None;
-    };
-    let nr = u32::from_le_bytes(immediate);
-    (nr < NUMBERS).then_some(Load { at, nr })
-}
-
-/// Rule *mov*; `Ok(None)` when it does not fit the bytes.
-fn mov(site: &Site<'_>, around: &Surroundings<'_>) -> Result<Option<Patch>, Reason> {
-    let Some(load) = load_before(site) else {
-        return Ok(None);
-    };
-    let rax = match site.proof {
-        Proof::Trapped { rax } => rax,
-        // It had the number when it trapped.
-        Proof::Learned(_) | Proof::Jumped => u64::from(load.nr),
-    };
-    if !is_instruction(site, &load, rax, around.text) {
-        return Ok(None);
-    }
-    if !around.claims.is_free(&(load.at..site.at)) {
-        return Err(Reason::Claimed);
-    }
-    let (trampoline, jump) = place_near(site, &load, around).ok_or(Reason::NoPool)?;
-    let len = site.at - load.at;
-    let mut new = Span::new();
-    new.push(0xE9);
-    new.extend_from_slice(&jump.to_le_bytes());
-    if len == 7 {
-        new.extend_from_slice(&[0x66, 0x90]);
-    }
-    let old = site.code.get(load.at, new.len()).ok_or(Reason::NotSyscall)?;
-    Ok(Some(Patch {
-        rule: Rule::Mov,
-        site: site.at,
-        at: load.at,
-        old: Span::from_slice(old),
-        new,
-        store: Store::new(load.at, len),
-        trampoline,
-        pad: None,
-    }))
-}
-
-/// Whether the `mov` ran before the system call, and so is an instruction of the program.
-fn is_instruction(site: &Site<'_>, load: &Load, rax: u64, text: Option<&dyn Text>) -> bool {
-    rax == u64::from(load.nr)
-        && (boundary::examine(&site.code, load.at, site.at, rax) == Certainty::Certain
-            || text.is_some_and(|text| boundary::confirmed_from_start(text, load.at, site.at)))
-}
-
-/// The trampoline for a `mov`, and the displacement of the jump to it.
-fn place_near(
-    site: &Site<'_>,
-    load: &Load,
-    around: &Surroundings<'_>,
-) -> Option<(Trampoline, i32)> {
-    let base = around.windows.near_pool(site.at)?;
-    let anywhere = base..base.checked_add(PAGE)?;
-    let (at, stub, fresh) = place(around.windows, base, &anywhere, trampoline::MOV_TRAMPOLINE)?;
-    let code = trampoline::for_mov(at, load.nr, site.at + 2, stub)?;
-    Some((Trampoline { at, code, stub, fresh }, rel32(load.at + JMP, at)?))
 }
 
 /// Finds `len` bytes in the page at `base` that begin within `starts`: their address, the page's

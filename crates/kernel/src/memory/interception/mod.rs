@@ -12,16 +12,18 @@
 //!    bytes, then the text by [`apply_to`](Patch::apply_to)'s one store, other vCPUs stopped
 //!    where [`needs_stop`](patch::Store::needs_stop) says so; then [`Process::commit`];
 //! 3. before text is written to, unmapped, replaced or made writable: [`Process::restore`];
-//! 4. when a thread was interrupted: [`Process::call_at`], so that it is never seen in a trampoline.
+//! 4. when a thread was interrupted: [`Process::place_at`], so that it is never seen in a trampoline.
 //!
 //! Parts: [`claims`], [`sites`], [`pool`] (a process's book and pages), [`learned`] (sites of files,
-//! for all processes), `boundary` (is that `mov` an instruction?), [`frames`] and [`golang`] (where a
+//! for all processes), `mov` (the first rule), `boundary`
+//! (is that `mov` an instruction?), `between` (what may follow it), [`frames`] and [`golang`] (where a
 //! function begins), `pad` (the third rule), [`patch`], [`code`]. Trusted. Neighbours: `memory` (address space, private copies of text),
 //! `platform` (the entry, the gate that stops vCPUs).
 
 use alloc::vec::Vec;
 use core::ops::Range;
 
+mod between;
 mod boundary;
 pub mod claims;
 pub mod code;
@@ -29,6 +31,7 @@ pub mod decide;
 pub mod frames;
 pub mod golang;
 pub mod learned;
+mod mov;
 mod pad;
 pub mod patch;
 pub mod pool;
@@ -39,7 +42,7 @@ pub mod trampoline;
 
 use code::Code;
 use decide::{Decision, Proof, Reason, Rule, Site, Surroundings, Text};
-use patch::Patch;
+use patch::{Call, Patch, Place};
 use pool::{Pool, Round, Space};
 use sites::Book;
 use trampoline::Gate;
@@ -51,7 +54,7 @@ pub(crate) const REACH: u64 = (1 << 31) - (1 << 16);
 /// Retired trampolines that are worth a round of the vCPUs.
 const RETIRED_MAX: usize = 64;
 /// Bytes before a site that a decision looks at.
-pub const BEFORE: usize = 32;
+pub const BEFORE: usize = 48;
 /// Bytes from a site on that a decision looks at.
 pub const AFTER: usize = 16;
 
@@ -64,15 +67,6 @@ pub struct Process {
     book: Book,
     pool: Pool,
     round: Round,
-}
-
-/// A system call that a thread has begun.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Call {
-    /// Its number, where rax may not hold it yet.
-    pub number: Option<u32>,
-    /// Where it returns to.
-    pub back: u64,
 }
 
 impl Process {
@@ -195,16 +189,17 @@ impl Process {
         self.pool.reclaim(ended)
     }
 
-    /// The call that a thread is about to make which was interrupted at `rip`; `None` when that is in no
+    /// Where a thread stands in the program that was interrupted at `rip`; `None` when that is in no
     /// trampoline and no pad. `rcx` and `r11` are the thread's.
-    pub fn call_at(&self, rip: u64, rcx: u64, r11: u64) -> Option<Call> {
+    pub fn place_at(&self, rip: u64, rcx: u64, r11: u64) -> Option<Place> {
         let patch = self.book.on_the_way(rip).or_else(|| self.pool.retired_on_the_way(rip));
         if let Some(patch) = patch {
-            return Some(Call { number: patch.number(), back: patch.site + patch::SHORT });
+            return Some(patch.place(rip));
         }
         let stub = self.pool.stub_at(rip)?;
         // Its first instruction moves the return address.
-        Some(Call { number: None, back: if rip == stub.start { rcx } else { r11 } })
+        let back = if rip == stub.start { rcx } else { r11 };
+        Some(Place::Call(Call { number: None, back }))
     }
 }
 

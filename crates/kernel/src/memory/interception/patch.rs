@@ -39,6 +39,30 @@ pub struct Patch {
     pub pad: Option<Pad>,
 }
 
+/// Where a thread that was interrupted in code of ours stands in the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// It makes a system call.
+    Call(Call),
+    /// At an instruction between a replaced `mov` and its `syscall`, where it can go on: all that
+    /// is there is still the program's.
+    Between {
+        /// What the `mov` has loaded into rax.
+        number: u32,
+        /// Where.
+        at: u64,
+    },
+}
+
+/// A system call that a thread has begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// Its number, where rax may not hold it yet.
+    pub number: Option<u32>,
+    /// Where it returns to.
+    pub back: u64,
+}
+
 /// A jump in dead bytes of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pad {
@@ -159,8 +183,34 @@ impl Patch {
     /// The bytes at the site that must stay as they are while the patch stands. Those of its
     /// [`pad`](Self::pad) have to as well.
     pub fn claim(&self) -> Range<u64> {
-        let end = self.at + self.new.len() as u64;
-        self.at..if self.rule == Rule::Pun { end + SHARED } else { end }
+        let end = match self.rule {
+            Rule::Mov => self.site,
+            Rule::Pun => self.behind() + SHARED,
+            Rule::Pad => self.behind(),
+        };
+        self.at..end
+    }
+
+    /// All that the patch was made of: what it claims, and the `syscall`, which two may be about.
+    pub fn extent(&self) -> Range<u64> {
+        self.at..self.claim().end.max(self.site + SHORT)
+    }
+
+    /// The end of the replaced instruction.
+    fn behind(&self) -> u64 {
+        self.at + self.new.len() as u64
+    }
+
+    /// Where a thread that is on the way at `rip` stands in the program.
+    pub fn place(&self, rip: u64) -> Place {
+        if let (Some(number), Some(into)) = (self.number(), rip.checked_sub(self.trampoline.at)) {
+            // Behind the `mov`, wherever in it: with it, a step of a program that steps is done.
+            let at = self.behind() + into.saturating_sub(trampoline::MOV);
+            if at < self.site {
+                return Place::Between { number, at };
+            }
+        }
+        Place::Call(Call { number: self.number(), back: self.site + SHORT })
     }
 
     /// What to store in order to apply the patch, given the bytes that the store covers as they are

@@ -10,11 +10,11 @@ use core::ops::Range;
 use super::code::page_of;
 use super::decide::{PageState, Rule, Windows};
 use super::patch::{Patch, Trampoline};
-use super::trampoline::{Page, STUB};
+use super::trampoline::{self, Page, STUB};
 use super::{PAGE, REACH};
 
 /// Unused bytes that make a page worth offering for one more trampoline.
-const ROOM: u64 = 32;
+const ROOM: u64 = trampoline::LONGEST;
 
 /// What the process's address space says about places for trampoline pages.
 pub trait Space {

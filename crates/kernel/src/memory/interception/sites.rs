@@ -7,10 +7,11 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::ops::Range;
 
+use super::between;
 use super::claims::Claims;
 use super::code::page_of;
 use super::decide::{Reason, Rule};
-use super::patch::Patch;
+use super::patch::{Patch, SHORT};
 
 /// Refusals that are remembered, so that a site which stays a trap costs no second decision.
 const REFUSALS_MAX: usize = 4096;
@@ -19,6 +20,9 @@ const AGAIN_MIN: u32 = 64;
 /// Late traps at a site whose `mov` is replaced before it is taken for a jump's target: a few can
 /// come from vCPUs that had fetched the old bytes.
 const LATE_MAX: u32 = 2;
+
+/// Bytes of a patch's longest extent: the longer `mov`, what is between, the `syscall`.
+const EXTENT_MAX: u64 = 7 + between::BYTES_MAX + SHORT;
 
 /// How often what happened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -162,7 +166,8 @@ impl Book {
     }
 
     /// The patches that must be undone before `range` is written to, unmapped, replaced or made
-    /// writable: those that own a byte of it, and those whose trampoline page lies in it.
+    /// writable: those that own a byte of it or stand for one, and those whose trampoline page lies in
+    /// it.
     pub fn restore_in(&self, range: &Range<u64>) -> Vec<Patch> {
         let pages = page_of(range.start)..range.end;
         let led_here = self.trampolines.range(pages).map(|(_, at)| *at);
@@ -171,6 +176,7 @@ impl Book {
             .overlapping(range)
             .map(|claim| self.owner(&claim))
             .chain(led_here)
+            .chain(self.standing_in(range))
             .collect();
         at.sort_unstable();
         at.dedup();
@@ -180,6 +186,7 @@ impl Book {
     /// Whether [`Self::restore_in`] would find anything: the cheap question before every unmap.
     pub fn is_clear(&self, range: &Range<u64>) -> bool {
         self.claims.is_free(range)
+            && self.standing_in(range).next().is_none()
             && self.trampolines.range(page_of(range.start)..range.end).next().is_none()
     }
 
@@ -232,6 +239,14 @@ impl Book {
         at.filter_map(|at| self.entries.get(at))
             .map(|entry| &entry.patch)
             .find(|patch| patch.is_on_the_way(rip))
+    }
+
+    /// The patches that stand for instructions in `range`, by address.
+    fn standing_in(&self, range: &Range<u64>) -> impl Iterator<Item = u64> + '_ {
+        let from = range.start.saturating_sub(EXTENT_MAX)..range.end;
+        let start = range.start;
+        let near = self.entries.range(from);
+        near.filter(move |(_, entry)| entry.patch.extent().end > start).map(|(at, _)| *at)
     }
 
     /// The patch that made a claim, by its address.

@@ -7,6 +7,7 @@
 //!
 //! ```text
 //! mov trampoline:  b8 nn nn nn nn        mov  $nn,%eax
+//!                  ...                   what the program has between the mov and the syscall
 //!                  48 8d 0d rel32        lea  return(%rip),%rcx
 //!                  e9 rel32              jmp  stub
 //! pun trampoline:  48 8d 0d rel32        lea  return(%rip),%rcx     (48 b9 imm64 when too far)
@@ -27,7 +28,8 @@ pub const STUB: usize = 53;
 pub const FILL: u8 = 0xCC;
 /// Bytes of a jump with a 32-bit displacement.
 pub(crate) const JMP: u64 = 5;
-const MOV: u64 = 5;
+/// Bytes of the `mov` at the start of a trampoline.
+pub(crate) const MOV: u64 = 5;
 const LEA: u64 = 7;
 const MOVABS: u64 = 10;
 
@@ -80,18 +82,22 @@ const LEAD: u64 = 3;
 /// A trampoline's bytes.
 pub type Bytes = SmallVec<[u8; 24]>;
 
-/// Bytes of the trampoline that stands for `mov $nr,%eax; syscall`.
+/// Bytes of the trampoline that stands for `mov $nr,%eax; syscall`; what is between comes on top.
 pub(crate) const MOV_TRAMPOLINE: u64 = MOV + LEA + JMP;
+/// Bytes of the longest trampoline.
+pub(crate) const LONGEST: u64 = MOV_TRAMPOLINE + super::between::BYTES_MAX;
 /// Bytes of the trampoline that stands for `syscall` alone, the longer form.
 pub(crate) const PUN_TRAMPOLINE_FAR: u64 = MOVABS + JMP;
 /// Bytes of the trampoline that stands for `syscall` alone.
 pub(crate) const PUN_TRAMPOLINE: u64 = LEA + JMP;
 
-/// The trampoline at `at` for a replaced `mov $nr,%eax`; `None` when something is out of reach.
-pub(crate) fn for_mov(at: u64, nr: u32, back: u64, stub: u64) -> Option<Bytes> {
+/// The trampoline at `at` for a replaced `mov $nr,%eax`, with the instructions `between` it and the
+/// `syscall`; `None` when something is out of reach.
+pub(crate) fn for_mov(at: u64, nr: u32, between: &[u8], back: u64, stub: u64) -> Option<Bytes> {
     let mut out = Bytes::new();
     out.push(0xB8);
     out.extend_from_slice(&nr.to_le_bytes());
+    out.extend_from_slice(between);
     push_lea(&mut out, at, back)?;
     push_jmp(&mut out, at, stub)?;
     Some(out)

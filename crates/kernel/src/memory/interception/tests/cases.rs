@@ -3,11 +3,10 @@
 use iced_x86::{Code, Decoder, DecoderOptions, Instruction};
 
 use super::world::{BASE, GATE, Program, World};
-use crate::memory::interception::Call;
 use crate::memory::interception::Origin;
 use crate::memory::interception::decide::{Decision, RESTORER, Reason, Rule};
 use crate::memory::interception::patch::Company::{Alone, OldOrNew, Unsynchronised};
-use crate::memory::interception::patch::{Store, Width};
+use crate::memory::interception::patch::{Call, Place, Store, Width};
 use crate::memory::interception::pool::Round;
 
 /// `mov $39,%eax; syscall; cmp $-4096,%rax`.
@@ -29,15 +28,21 @@ fn the_short_mov() {
     assert_eq!(world.program.slice(at + 5..at + 7), [0x0F, 0x05], "the system call stays");
     world.check(&patch, 39);
     assert_eq!(patch.trampoline.range().end - patch.trampoline.at, 17);
-    let call = Call { number: Some(39), back: at + 7 };
+    let call = Place::Call(Call { number: Some(39), back: at + 7 });
     for inside in patch.trampoline.range() {
-        assert_eq!(world.process.call_at(inside, 1, 2), Some(call));
+        assert_eq!(world.process.place_at(inside, 1, 2), Some(call));
     }
     let stub = patch.trampoline.stub;
-    assert_eq!(world.process.call_at(stub, 1, 2), Some(Call { number: None, back: 1 }));
-    assert_eq!(world.process.call_at(stub + 3, 1, 2), Some(Call { number: None, back: 2 }));
+    assert_eq!(
+        world.process.place_at(stub, 1, 2),
+        Some(Place::Call(Call { number: None, back: 1 }))
+    );
+    assert_eq!(
+        world.process.place_at(stub + 3, 1, 2),
+        Some(Place::Call(Call { number: None, back: 2 }))
+    );
     for elsewhere in [at, at + 5, at + 7, patch.trampoline.range().end] {
-        assert_eq!(world.process.call_at(elsewhere, 1, 2), None);
+        assert_eq!(world.process.place_at(elsewhere, 1, 2), None);
     }
 }
 
@@ -235,7 +240,7 @@ fn a_jump_to_the_system_call_gets_a_pun_of_its_own() {
     let mut freed = world.process.reclaim(Round(1));
     freed.sort_unstable();
     assert_eq!(freed, pages);
-    assert_eq!(world.process.call_at(mov.trampoline.at, 0, 0), None);
+    assert_eq!(world.process.place_at(mov.trampoline.at, 0, 0), None);
 }
 
 #[test]
@@ -247,7 +252,7 @@ fn a_mapping_over_a_window_restores_its_sites() {
     let restored = world.process.restore(&(page..page + 4096));
     assert_eq!(restored, [patch]);
     world.process.hand_over(page..page + 4096);
-    assert_eq!(world.process.call_at(page, 0, 0), None);
+    assert_eq!(world.process.place_at(page, 0, 0), None);
 }
 
 #[test]
@@ -441,10 +446,10 @@ fn dead_bytes_behind_a_function() {
             assert_eq!(world.program.slice(at..at + 1), [0xEB]);
             assert_eq!(world.follow(at).1, at + 2);
             assert_eq!(
-                world.process.call_at(pad.at, 1, 2),
-                Some(Call { number: None, back: at + 2 })
+                world.process.place_at(pad.at, 1, 2),
+                Some(Place::Call(Call { number: None, back: at + 2 }))
             );
-            assert_eq!(world.process.call_at(pad.at + 1, 1, 2), None);
+            assert_eq!(world.process.place_at(pad.at + 1, 1, 2), None);
             let mut seen = world.program.bytes.clone();
             world.process.book().overlay(world.program.base, &mut seen);
             assert_eq!(seen, world.original.bytes);

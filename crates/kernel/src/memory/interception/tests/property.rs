@@ -12,6 +12,18 @@ fn decoded(bytes: &[u8]) -> Vec<Instruction> {
     Decoder::with_ip(64, bytes, BASE, DecoderOptions::NONE).into_iter().collect()
 }
 
+/// What may stand between a `mov` and its system call.
+fn between() -> impl Strategy<Value = Vec<u8>> {
+    let one = prop_oneof![
+        Just(vec![0x31, 0xFF]),
+        Just(vec![0x48, 0x8D, 0xB3, 0xF0, 0x08, 0, 0]),
+        Just(vec![0x48, 0x89, 0xFE]),
+        any::<u8>().prop_map(|nr| vec![0xBF, nr, 0, 0, 0]),
+        any::<u8>().prop_map(|nr| vec![0x48, 0xBF, 0xB8, nr, 0, 0, 0, 0x31, 0xFF, 0x90]),
+    ];
+    proptest::collection::vec(one, 0..4).prop_map(|parts| parts.concat())
+}
+
 /// Pieces of code, the usual neighbours of system calls among them.
 fn piece() -> impl Strategy<Value = Vec<u8>> {
     let number = any::<u8>().prop_map(|nr| vec![0xB8, nr, 0, 0, 0, 0x0F, 0x05]);
@@ -23,6 +35,10 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
         1 => Just(vec![0x48, 0xC7, 0xC0, 0x0F, 0, 0, 0, 0x0F, 0x05]),
         1 => Just(vec![0x48, 0x3D, 0x00, 0xF0, 0xFF, 0xFF]),
         1 => Just(vec![0x48, 0x3D, 0x01, 0xF0, 0xFF, 0xFF]),
+        2 => (any::<u8>(), between()).prop_map(|(nr, between)| {
+            [&[0xB8, nr, 0, 0, 0][..], &between, &[0x0F, 0x05, 0x48, 0x89, 0xC0]].concat()
+        }),
+        1 => between(),
         1 => Just(vec![0xC3]),
         1 => Just(vec![0x48, 0x89, 0xC7]),
         1 => Just(vec![0x8D]),
@@ -35,12 +51,15 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// A rax that the system call can see after `previous`: the likeliest to mislead.
-fn rax_before(previous: Option<Instruction>, before: &[u8]) -> u64 {
-    let looks_like = before.last_chunk::<4>().map_or(0, |last| u32::from_le_bytes(*last));
+/// A rax that the system call can see which comes after `previous`: the likeliest to mislead, that in the
+/// bytes `back` before it.
+fn rax_before(previous: &[Instruction], before: &[u8], back: usize) -> u64 {
+    let before_it = before.get(..before.len().saturating_sub(back)).unwrap_or_default();
+    let looks_like = before_it.last_chunk::<4>().map_or(0, |last| u32::from_le_bytes(*last));
     let mut info = InstructionInfoFactory::new();
-    let touches_by_rax = previous.is_some_and(|instruction| {
-        info.info(&instruction).used_memory().iter().any(|memory| {
+    let near = previous.iter().rev().take(if back == 0 { 1 } else { 32 });
+    let touches_by_rax = near.into_iter().any(|instruction| {
+        info.info(instruction).used_memory().iter().any(|memory| {
             [memory.base(), memory.index()].contains(&Register::RAX)
                 || [memory.base(), memory.index()].contains(&Register::EAX)
         })
@@ -61,6 +80,7 @@ proptest! {
         ],
         room in 0_usize..16,
         crowded in any::<bool>(),
+        back in prop_oneof![Just(0_usize), 0_usize..30],
     ) {
         let mut bytes = pieces.concat();
         if let Some(invalid) = decoded(&bytes).iter().find(|i| i.is_invalid()) {
@@ -85,8 +105,8 @@ proptest! {
             i.code() == iced_x86::Code::Syscall && i.len() == 2
         });
         for (index, instruction) in syscalls {
-            let previous = index.checked_sub(1).map(|index| before[index]);
-            let rax = rax_before(previous, world.original.slice(BASE..instruction.ip()));
+            let text = world.original.slice(BASE..instruction.ip());
+            let rax = rax_before(&before[..index], text, back);
             if let Some(patch) = world.trap(instruction.ip(), rax).patch() {
                 patches.push((patch.clone(), rax));
             }
@@ -101,6 +121,9 @@ proptest! {
             assert_eq!(back, patch.site + 2);
             if patch.rule == Rule::Mov {
                 assert_eq!(number, *rax);
+                let behind = patch.at + patch.old.len() as u64;
+                let between = world.original.slice(behind..patch.site);
+                assert_eq!(&patch.trampoline.code[5..5 + between.len()], between);
             }
         }
         // Every byte outside of the replaced instructions is what it was, so all that is

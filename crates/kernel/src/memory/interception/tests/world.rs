@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use iced_x86::{Code, Decoder, DecoderOptions};
+use iced_x86::{Code, Decoder, DecoderOptions, FlowControl, Register};
 
 use crate::memory::interception::decide::{Decision, Rule, Text};
 use crate::memory::interception::patch::{Patch, Store, Value, Width};
@@ -181,21 +181,24 @@ impl World {
                 Some(page) => &page[usize::try_from(rip & 4095).unwrap()..],
                 None => self.program.slice(rip..self.program.end()),
             };
+            if page.is_some() && bytes.starts_with(&GATE.stub()) {
+                // Its own test holds what is between here and the jump to the entry.
+                return (rax, rcx, GATE.entry);
+            }
             let instruction = Decoder::with_ip(64, bytes, rip, DecoderOptions::NONE).decode();
             rip = instruction.next_ip();
+            let to = instruction.op0_register();
             match instruction.code() {
                 Code::Jmp_rel8_64 | Code::Jmp_rel32_64 => rip = instruction.near_branch64(),
-                Code::Mov_r32_imm32 => rax = instruction.immediate64(),
+                Code::Mov_r32_imm32 if to == Register::EAX => rax = instruction.immediate64(),
                 Code::Lea_r64_m if instruction.is_ip_rel_memory_operand() => {
                     rcx = instruction.ip_rel_memory_address();
                 }
-                Code::Mov_r64_imm64 => rcx = instruction.immediate64(),
-                // The stub: its own test holds what is between here and the jump to the entry.
-                Code::Mov_rm64_r64 => {
-                    let stub = page.unwrap();
-                    let at = usize::try_from(instruction.ip() & 4095).unwrap();
-                    assert_eq!(stub[at..at + GATE.stub().len()], GATE.stub());
-                    return (rax, rcx, GATE.entry);
+                Code::Mov_r64_imm64 if to == Register::RCX => rcx = instruction.immediate64(),
+                // A copy of the program's.
+                _ if page.is_some() => {
+                    assert_ne!(to.full_register(), Register::RAX);
+                    assert_ne!(instruction.flow_control(), FlowControl::Exception);
                 }
                 other => panic!("{other:?} at {:#x}", instruction.ip()),
             }

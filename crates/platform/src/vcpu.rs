@@ -97,6 +97,7 @@ pub fn area() -> u64 {
 }
 
 /// Number of vCPUs.
+#[inline]
 pub fn count() -> usize {
     COUNT.load(Ordering::Relaxed) as usize
 }

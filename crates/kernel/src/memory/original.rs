@@ -8,6 +8,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use platform::arena::{self, Extent};
 use platform::user::{self, Short};
+use platform::vcpu;
 
 use super::PAGE;
 use super::space::Space;
@@ -67,8 +68,9 @@ impl Space {
     pub fn copy_in(&self, address: u64, out: &mut [u8]) -> Result<(), Short> {
         if !self.rewritten.may_hold(address, out.len()) {
             let copied = user::copy_in(address, out);
-            // A site that was rewritten meanwhile was entered before.
-            if !self.rewritten.may_hold(address, out.len()) {
+            // A site that was rewritten meanwhile was entered before. Alone, nobody rewrites any while
+            // this copies.
+            if vcpu::count() == 1 || !self.rewritten.may_hold(address, out.len()) {
                 return copied;
             }
         }
@@ -89,7 +91,7 @@ impl Space {
     ) -> Result<(), Short> {
         if !self.rewritten.may_hold(address, len) {
             let copied = user::copy_in_frames(address, extent, at, len);
-            if !self.rewritten.may_hold(address, len) {
+            if vcpu::count() == 1 || !self.rewritten.may_hold(address, len) {
                 return copied;
             }
         }

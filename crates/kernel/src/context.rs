@@ -37,11 +37,19 @@ pub struct Context<'a> {
     /// The caller's registers; only calls whose subject they are touch them.
     pub registers: &'a mut UserContext,
     /// The open file of a call that could not finish at once, for when it waits.
-    pub found: Option<Arc<OpenFile>>,
+    pub found: Option<Found>,
     /// The last call, if a signal interrupted it and that is not settled yet.
     pub interrupted: Option<InterruptedCall>,
     /// The record of a call under way, if it is traced.
     pub(crate) record: Option<Box<Record>>,
+}
+
+/// The open file that a call is about.
+pub struct Found {
+    /// The file.
+    pub file: Arc<OpenFile>,
+    /// It was looked at, could do nothing yet, and nothing was awaited since.
+    pub blocked: bool,
 }
 
 /// A wait that a signal ended.

@@ -14,7 +14,7 @@ use vfs::node::Kind;
 use vfs::object::{Attempt, Object, OpenFile, Status, Stop};
 
 use crate::arguments::{Arguments, Fd};
-use crate::context::{Context, TRANSFER_MAX, UserBuffers};
+use crate::context::{Context, Found, TRANSFER_MAX, UserBuffers};
 use crate::process::limits::{INFINITY, Resource};
 use crate::signal::info::Info;
 use crate::signal::{Signal, send};
@@ -116,7 +116,7 @@ pub(super) fn at_once(
     };
     let result = try_at_once(cx, &file, &request);
     if result.is_none() {
-        cx.found = Some(file);
+        cx.found = Some(Found { file, blocked: false });
     }
     result
 }
@@ -139,7 +139,7 @@ pub(super) async fn waiting(
     number: usize,
     args: &Arguments,
 ) -> Option<Result<u64>> {
-    let found = cx.found.take();
+    let found = cx.found.take().map(|found| found.file);
     let cx = &*cx;
     let request = match Request::decode(number, args)? {
         Ok(request) => request,

@@ -12,7 +12,7 @@ use vfs::object::{Attempt, OpenFile, Stop};
 
 use super::{ATOMIC, Buffers, Flags, Partial, Request, Transfer, Way, at_once, checked, waiting};
 use crate::arguments::{Arguments, Fd};
-use crate::context::{Context, UserBuffers};
+use crate::context::{Context, Found, UserBuffers};
 use crate::process::limits::INFINITY;
 
 /// What came of an attempt on the straight way. Small enough for registers, unlike what is said of
@@ -25,6 +25,9 @@ enum Straight {
     Done(usize),
     /// So many went over, which may not be all.
     Part(usize),
+    /// None did, and nothing can be done until the object says so. Not said elsewhere: it would be read
+    /// there before its parts have reached the cache, which costs more than all the rest.
+    Blocked,
     /// None did; why is said elsewhere.
     Stopped,
 }
@@ -56,16 +59,17 @@ pub(in crate::syscalls) fn plain_at_once(
         Some(Straight::Done(done)) => Some(Ok(done as u64)),
         None | Some(Straight::Not) => at_once(cx, number, args),
         Some(Straight::Part(done)) => plain_rest(cx, args.fd(0), way, buffers, done, Ok(())),
-        Some(Straight::Stopped) => {
-            let stop = stop.unwrap_or(Stop::WouldBlock);
-            if matches!(stop, Stop::WouldBlock | Stop::Fill { .. })
+        Some(stopped) => {
+            let blocked = matches!(stopped, Straight::Blocked);
+            if (blocked || matches!(stop, Some(Stop::Fill { .. })))
                 && let Ok(file) = files.get(args.fd(0))
                 && !file.nonblocking()
             {
                 drop(buffers);
-                cx.found = Some(file);
+                cx.found = Some(Found { file, blocked });
                 return None;
             }
+            let stop = stop.unwrap_or(Stop::WouldBlock);
             plain_rest(cx, args.fd(0), way, buffers, 0, Err(stop))
         }
     }
@@ -108,11 +112,13 @@ fn straight(
         Way::In => match &file.object().read(file, 0, buffers) {
             Ok(done) if *done > 0 => return Straight::Done(*done),
             Ok(_) => return Straight::Part(0),
+            Err(Stop::WouldBlock) => return Straight::Blocked,
             Err(reason) => note(stop, reason),
         },
         Way::Out => match &file.object().write(file, None, buffers) {
             Ok((done, _)) if *done >= len => return Straight::Done(*done),
             Ok((done, _)) => return Straight::Part(*done),
+            Err(Stop::WouldBlock) => return Straight::Blocked,
             Err(reason) => note(stop, reason),
         },
     }
@@ -145,9 +151,9 @@ pub(in crate::syscalls) fn read(
 ) -> impl Future<Output = Result<u64>> + Send {
     async move {
         let range = args.buffer(1, 2);
-        if let Some(file) = cx.found.take_if(|file| waits_straight(file, range)) {
+        if let Some(found) = cx.found.take_if(|found| waits_straight(&found.file, range)) {
             let cx = &*cx;
-            return stream_read(cx, &file, range).await;
+            return stream_read(cx, &found, range).await;
         }
         waiting(cx, abi::nr::READ, args).await.unwrap_or(Err(Errno::ENOSYS.into()))
     }
@@ -163,21 +169,26 @@ fn waits_straight(file: &OpenFile, range: UserRange) -> bool {
 
 /// The straight way, waiting: what is not plain success is for a [`Transfer`] to say.
 #[inline]
-async fn stream_read(cx: &Context<'_>, file: &Arc<OpenFile>, range: UserRange) -> Result<u64> {
+async fn stream_read(cx: &Context<'_>, found: &Found, range: UserRange) -> Result<u64> {
     let range = checked(range)?;
+    let file = &found.file;
     let queue = file.object().readiness().ok_or(Errno::EAGAIN)?;
+    let mut blocked = found.blocked;
     let stop = loop {
-        // The look that counts is the one after entering the queue.
         let mut listener = queue.listen();
-        match look(cx, file, range) {
-            Look::Done(done) => return Ok(done as u64),
-            Look::Blocked => {}
-            Look::Other(error) => break error,
+        // The look that counts is the one after entering the queue; but alone, nobody has run since the
+        // one before.
+        if !blocked || vcpu::count() != 1 {
+            match look(cx, file, range) {
+                Look::Done(done) => return Ok(done as u64),
+                Look::Blocked => {}
+                Look::Other(error) => break error,
+            }
         }
         cx.interruptible(&mut listener).await?;
         match look(cx, file, range) {
             Look::Done(done) => return Ok(done as u64),
-            Look::Blocked => {}
+            Look::Blocked => blocked = true,
             Look::Other(error) => break error,
         }
     };
@@ -209,10 +220,10 @@ fn look(cx: &Context<'_>, file: &OpenFile, range: UserRange) -> Look {
     let mut buffers = cx.buffer(range);
     match straight(file, Way::In, range.len, &mut buffers, &mut stop) {
         Straight::Done(done) => Look::Done(done),
+        Straight::Blocked => Look::Blocked,
         Straight::Stopped => match stop {
-            Some(Stop::WouldBlock) | None => Look::Blocked,
             Some(Stop::Error(error)) => Look::Other(Some(error)),
-            Some(Stop::Fill { .. }) => Look::Other(None),
+            _ => Look::Other(None),
         },
         Straight::Part(_) | Straight::Not => Look::Other(None),
     }

@@ -113,6 +113,7 @@ impl Task {
     }
 
     /// Moves a parked task into a run queue.
+    #[inline]
     fn release(this: Shared<Self>) {
         let body = this.parked.lock().take();
         if let Some(body) = body {

@@ -127,18 +127,23 @@ pub fn other(index: usize) -> ! {
 }
 
 /// Takes in what the host reported: signals for the first process, readiness. True when it woke a task.
+#[inline]
 pub(crate) fn poll_events() -> bool {
     let moved = platform::carrier::turn();
-    if !mailbox::pending() {
-        return moved;
-    }
+    if mailbox::pending() { drain_mailbox() || moved } else { moved }
+}
+
+/// Apart, so that a turn without word from the host needs neither its registers nor its stack.
+#[cold]
+#[inline(never)]
+fn drain_mailbox() -> bool {
     let (signals, woke) = mailbox::drain();
     if let Some(kernel) = KERNEL.get() {
         for number in signals {
             signal::send::from_host(kernel, number);
         }
     }
-    woke || moved
+    woke
 }
 
 /// Measures the clock's rate again when it is time.

@@ -84,6 +84,7 @@ pub(crate) fn init(policy: Policy, outside: u64) {
 }
 
 /// Whether rings carry what they can.
+#[inline]
 pub fn prefers_rings() -> bool {
     PREFERRED.load(Ordering::Relaxed)
 }
@@ -123,10 +124,13 @@ pub fn counters() -> Counters {
 
 /// Carries the calling vCPU's ring forward: hands entries over, takes completions in. True when it
 /// woke somebody. Costs a few loads when there is nothing.
+#[inline]
 pub fn turn() -> bool {
-    if !prefers_rings() {
-        return false;
-    }
+    prefers_rings() && turn_ring()
+}
+
+#[inline(never)]
+fn turn_ring() -> bool {
     let index = vcpu::current();
     let mut ring = RINGS[index & 63].lock();
     let Ring::Ready(engine) = &mut *ring else { return false };

@@ -350,7 +350,8 @@ impl Wait<'_> {
 impl Future for Wait<'_> {
     type Output = Result<(), Refused>;
 
-    #[inline]
+    #[expect(clippy::inline_always, reason = "what it gives would go through memory")]
+    #[inline(always)]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // The waker is the task's, the same at each poll, so what was entered stays right.
         if !self.begun {

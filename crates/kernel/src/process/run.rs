@@ -179,15 +179,20 @@ fn old_call(cx: &mut Context<'_>, raised: &Fault) {
 /// What the registers ask for: a call's number and arguments.
 #[inline]
 fn asked(cx: &Context<'_>) -> (usize, Arguments) {
-    let number = usize::try_from(cx.registers.registers.rax).unwrap_or(usize::MAX);
-    (number, Arguments(cx.registers.call_arguments()))
+    (called(cx), Arguments(cx.registers.call_arguments()))
+}
+
+/// The number alone.
+#[inline]
+fn called(cx: &Context<'_>) -> usize {
+    usize::try_from(cx.registers.registers.rax).unwrap_or(usize::MAX)
 }
 
 /// Carries out the system call that the registers ask for.
 #[inline]
 async fn call(cx: &mut Context<'_>) {
     if !call_at_once(cx) {
-        if table::only_asks_the_host(asked(cx).0) {
+        if table::only_asks_the_host(called(cx)) {
             call_asking(cx).await;
         } else {
             call_waiting(cx).await;

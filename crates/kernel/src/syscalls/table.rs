@@ -76,10 +76,16 @@ pub(crate) fn at_once(
 ) -> Option<Result<u64>> {
     match number {
         // What is asked most often where speed counts, past two tables of jumps.
-        nr::FUTEX => return process::futex::at_once(cx, args),
-        nr::READ | nr::WRITE => return files::plain_at_once(cx, number, args),
-        _ => {}
+        nr::FUTEX => process::futex::at_once(cx, args),
+        nr::READ | nr::WRITE => files::plain_at_once(cx, number, args),
+        _ => of_family_at_once(cx, number, args),
     }
+}
+
+/// The same for calls of any family. Apart, so that the calls above need not set aside the registers
+/// and the stack that this needs.
+#[inline(never)]
+fn of_family_at_once(cx: &mut Context<'_>, number: usize, args: &Arguments) -> Option<Result<u64>> {
     match family(number) {
         Family::Files => files::at_once(cx, number, args),
         Family::Memory => memory::at_once(cx, number, args),

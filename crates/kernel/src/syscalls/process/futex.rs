@@ -55,10 +55,22 @@ impl Operation {
 }
 
 /// Operations that don't wait; `None`: one that does.
+#[inline]
 pub(in crate::syscalls) fn at_once(cx: &Context<'_>, args: &Arguments) -> Option<Result<u64>> {
-    if args.uint(1) & !PRIVATE == WAIT {
-        return None;
+    match args.uint(1) & !PRIVATE {
+        WAIT => None,
+        // With it, what locks are made of.
+        WAKE if args.int(2) <= 1 => {
+            let private = args.uint(1) & PRIVATE != 0;
+            Some(wake_one(cx, args.address(0), private, ANY))
+        }
+        _ => others_at_once(cx, args),
     }
+}
+
+/// Apart from those that are made most often, which need neither its registers nor its stack.
+#[inline(never)]
+fn others_at_once(cx: &Context<'_>, args: &Arguments) -> Option<Result<u64>> {
     let operation = match Operation::decode(args.uint(1)) {
         Ok(operation) => operation,
         Err(error) => return Some(Err(error)),
@@ -193,6 +205,7 @@ fn begin_again(cx: &Context<'_>, refused: Refused) -> Result<()> {
     }
 }
 
+#[inline]
 fn key(cx: &Context<'_>, address: u64, private: bool, access: Access) -> Result<(UserWord, Key)> {
     let word = UserWord::new(address)?;
     Ok((word, cx.memory().futex_key(address, private, access)?))
@@ -207,14 +220,18 @@ fn wake(cx: &Context<'_>, args: &Arguments, private: bool, bitset: u32) -> Resul
     if bitset == 0 {
         return Err(Errno::EINVAL.because("an empty bitset"));
     }
-    let address = args.address(0);
-    UserWord::new(address)?;
-    let key = cx.memory().futex_key(address, private, Access::Read)?;
     if args.int(2) <= 1 {
-        return Ok(cx.kernel.futexes.wake_one(key, bitset).into());
+        return wake_one(cx, args.address(0), private, bitset);
     }
+    let (_, key) = key(cx, args.address(0), private, Access::Read)?;
     let woken = cx.kernel.futexes.wake(Wake { key, count: at_least_one(args.int(2)), bitset });
     Ok(woken as u64)
+}
+
+#[inline]
+fn wake_one(cx: &Context<'_>, address: u64, private: bool, bitset: u32) -> Result<u64> {
+    let (_, key) = key(cx, address, private, Access::Read)?;
+    Ok(cx.kernel.futexes.wake_one(key, bitset).into())
 }
 
 /// Why an operation under the locks did not happen.

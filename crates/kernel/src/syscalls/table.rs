@@ -68,7 +68,8 @@ const fn families() -> [Family; NUMBERS] {
 }
 
 /// Carries out what needs no wait; `None`: it must wait, ask [`waiting`].
-#[inline]
+#[expect(clippy::inline_always, reason = "what it gives would go through memory")]
+#[inline(always)]
 pub(crate) fn at_once(
     cx: &mut Context<'_>,
     number: usize,

@@ -55,7 +55,8 @@ impl Operation {
 }
 
 /// Operations that don't wait; `None`: one that does.
-#[inline]
+#[expect(clippy::inline_always, reason = "what it gives would go through memory")]
+#[inline(always)]
 pub(in crate::syscalls) fn at_once(cx: &Context<'_>, args: &Arguments) -> Option<Result<u64>> {
     match args.uint(1) & !PRIVATE {
         WAIT => None,

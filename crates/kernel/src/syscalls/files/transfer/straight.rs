@@ -36,7 +36,7 @@ enum Straight {
 ///
 /// What has no positions and needs no care afterwards, such as a pipe, goes a straight way, without
 /// anything that only others need.
-#[inline]
+#[inline(never)]
 pub(in crate::syscalls) fn plain_at_once(
     cx: &mut Context<'_>,
     number: usize,

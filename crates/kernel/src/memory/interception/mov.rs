@@ -108,13 +108,12 @@ fn is_instruction(site: &Site<'_>, load: &Load, starts: &Starts, text: Option<&d
         Proof::Learned(_) | Proof::Jumped => number,
     };
     let proven = || match boundary::examine(&site.code, starts, rax) {
-        Certainty::Certain => true,
         // Of a few instructions, some may be jumped to.
         Certainty::Ran if starts.len() > 2 => text.is_some_and(|text| {
             let behind = starts.get(1..).unwrap_or_default();
             matches!(site.proof, Proof::Trapped { .. }) && !boundary::may_be_jumped_to(text, behind)
         }),
-        Certainty::Ran => true,
+        Certainty::Certain | Certainty::Ran => true,
         Certainty::Ambiguous => false,
     };
     let confirmed =

@@ -167,7 +167,7 @@ fn who_changes_what_is_between_or_the_call_gets_all_back() {
         let patch = rewritten(world.trap(site, 202));
         let range = changed..changed + 1;
         assert!(!world.process.book().is_clear(&range));
-        assert_eq!(world.process.restore(&range), [patch.clone()], "{changed:#x}");
+        assert_eq!(world.process.restore(&range), core::slice::from_ref(&patch), "{changed:#x}");
         world.program.write(&patch, true);
         assert_eq!(world.program.bytes, world.original.bytes);
         assert!(world.process.book().is_clear(&(0..u64::MAX)));

@@ -154,6 +154,11 @@ impl UserContext {
         if stepping && self.gs_base == block.this {
             self.gs_base = 0;
         }
+        if reason != REASON_CALL {
+            // The host's return from a signal leaves the ID flag as the program had it.
+            // SAFETY: the flags that the LibOS runs with.
+            unsafe { core::arch::asm!("push 2", "popfq") };
+        }
         match reason {
             REASON_CALL => Exit::Call,
             REASON_TRAPPED_CALL => Exit::TrappedCall,
@@ -543,17 +548,12 @@ core::arch::global_asm!(
     "    pop rcx",
     "    jmp rcx",
     // A trap in user code: the exception entry saved the general registers, and set rsp and the state.
-    // The host's return from a signal leaves the ID flag as the program had it.
     "adyton_trapped:",
-    "    push 2",
-    "    popfq",
     "    mov rdi, gs:[{context}]",
     "    mov rax, gs:[{reason}]",
     "    jmp 2b",
     // A kick on the way out: the context still holds everything, user vectors included.
     "adyton_abort_exit:",
-    "    push 2",
-    "    popfq",
     "    mov dword ptr gs:[{state}], 0",
     "    mov eax, 3",
     "    pop r15",

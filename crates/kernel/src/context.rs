@@ -42,6 +42,8 @@ pub struct Context<'a> {
     pub interrupted: Option<InterruptedCall>,
     /// The record of a call under way, if it is traced.
     pub(crate) record: Option<Box<Record>>,
+    /// The page fault of user code that is to be served.
+    pub(crate) raised: Option<platform::context::Fault>,
 }
 
 /// The open file that a call is about.

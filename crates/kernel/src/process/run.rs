@@ -83,6 +83,7 @@ async fn live(kernel: &'static Kernel, thread: Arc<Thread>, registers: &'static 
         found: None,
         interrupted: None,
         record: None,
+        raised: None,
     };
     loop {
         // A mask that was set for one call only may outlast the signal that ended the call.
@@ -111,22 +112,18 @@ async fn live(kernel: &'static Kernel, thread: Arc<Thread>, registers: &'static 
             vcpu::set_running(0);
             continue;
         }
-        let mut exit = cx.registers.run();
+        let exit = cx.registers.run();
         vcpu::set_running(0);
-        if matches!(exit, Exit::Fault(_) | Exit::Interrupted) {
-            rseq::left(&thread);
-            // A program that steps through its instructions sees a rewritten call as one of them; the
-            // next trap comes behind the instruction that follows, as on Linux.
-            match process.interception.settle(&mut cx.registers.registers) {
-                Stood::AtCall => exit = Exit::Call,
-                // Only a step can end there for a reason of the program's.
-                Stood::Between if !is_step(&exit) => exit = Exit::Interrupted,
-                Stood::Between | Stood::InProgram => {}
-            }
-        }
-        match exit {
-            Exit::Call => call(&mut cx).await,
-            Exit::TrappedCall => {
+        let deed = match exit {
+            Exit::Call => Deed::Call,
+            Exit::TrappedCall => Deed::TrappedCall,
+            Exit::Door => Deed::Door,
+            Exit::Interrupted => interrupted(&mut cx, None),
+            Exit::Fault(raised) => interrupted(&mut cx, Some(raised)),
+        };
+        match deed {
+            Deed::Call => call(&mut cx).await,
+            Deed::TrappedCall => {
                 let site = cx.registers.registers.rip.wrapping_sub(SYSCALL_LEN);
                 let number = cx.registers.registers.rax;
                 call(&mut cx).await;
@@ -138,12 +135,9 @@ async fn live(kernel: &'static Kernel, thread: Arc<Thread>, registers: &'static 
                     process.interception.trapped(&cx, site, number);
                 }
             }
-            Exit::Fault(raised) if vsyscall::is_there(cx.registers.registers.rip) => {
-                old_call(&mut cx, &raised);
-            }
-            Exit::Fault(raised) => faulted(&mut cx, raised).await,
-            Exit::Door => door(&mut cx),
-            Exit::Interrupted => {}
+            Deed::PageFault => faulted(&mut cx).await,
+            Deed::Door => door(&mut cx),
+            Deed::Nothing => {}
         }
         if vcpu::take_attention() {
             start::poll_events();
@@ -268,29 +262,67 @@ async fn call_asking(cx: &mut Context<'_>) {
     returned(cx, number, &result);
 }
 
-/// Whether a program that steps through its instructions has made a step.
-fn is_step(exit: &Exit) -> bool {
-    matches!(exit, Exit::Fault(raised) if raised.vector == DEBUG)
+/// What is to be done when user code has come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Deed {
+    /// A system call.
+    Call,
+    /// A system call that was not rewritten yet.
+    TrappedCall,
+    /// A way into a kernel that is none here.
+    Door,
+    /// The page fault of [`Context::raised`].
+    PageFault,
+    /// No more: it goes on.
+    Nothing,
 }
 
-async fn faulted(cx: &mut Context<'_>, raised: Fault) {
-    if raised.vector == PAGE_FAULT {
-        let access = if raised.error & FETCH != 0 {
-            Access::Execute
-        } else if raised.error & WRITE != 0 {
-            Access::Write
-        } else {
-            Access::Read
-        };
-        let memory = Arc::clone(cx.memory());
-        let populated = cx.killable(memory.populate(raised.address, access)).await;
-        match populated {
-            // A thread that must end does not come back to the fault.
-            Ok(Ok(())) | Err(Interrupted) => {}
-            Ok(Err(refusal)) => fault::raise(cx, &raised, Some(refusal)),
+/// Looks at an interruption (`None`) or an exception of user code, and does what need not wait.
+///
+/// Out of line, so that how a call came back stays a plain number: looked at by reference, it would be
+/// stored, and be read before its parts have reached the cache.
+#[cold]
+#[inline(never)]
+fn interrupted(cx: &mut Context<'_>, raised: Option<Fault>) -> Deed {
+    rseq::left(cx.thread);
+    // A program that steps through its instructions sees a rewritten call as one of them; the next trap
+    // comes behind the instruction that follows, as on Linux.
+    match cx.process.interception.settle(&mut cx.registers.registers) {
+        Stood::AtCall => return Deed::Call,
+        // Only a step can end there for a reason of the program's.
+        Stood::Between if raised.is_none_or(|raised| raised.vector != DEBUG) => {
+            return Deed::Nothing;
         }
+        Stood::Between | Stood::InProgram => {}
+    }
+    let Some(raised) = raised else { return Deed::Nothing };
+    if vsyscall::is_there(cx.registers.registers.rip) {
+        old_call(cx, &raised);
+    } else if raised.vector == PAGE_FAULT {
+        cx.raised = Some(raised);
+        return Deed::PageFault;
     } else {
         fault::raise(cx, &raised, None);
+    }
+    Deed::Nothing
+}
+
+/// Brings in the page that user code asked for, or says why not by a signal.
+async fn faulted(cx: &mut Context<'_>) {
+    let Some(raised) = cx.raised.take() else { return };
+    let access = if raised.error & FETCH != 0 {
+        Access::Execute
+    } else if raised.error & WRITE != 0 {
+        Access::Write
+    } else {
+        Access::Read
+    };
+    let memory = Arc::clone(cx.memory());
+    let populated = cx.killable(memory.populate(raised.address, access)).await;
+    match populated {
+        // A thread that must end does not come back to the fault.
+        Ok(Ok(())) | Err(Interrupted) => {}
+        Ok(Err(refusal)) => fault::raise(cx, &raised, Some(refusal)),
     }
 }
 

@@ -195,6 +195,11 @@ impl Places {
             raw.copy_from_slice(&bytes[8 * at..8 * at + 8]);
             u64::from_le_bytes(raw)
         };
+        Self::from_words(word)
+    }
+
+    /// The addresses in the order of the fields: `word` gives each by its index.
+    pub fn from_words(word: impl Fn(usize) -> u64) -> Self {
         Self {
             sq_head: word(0),
             sq_tail: word(1),

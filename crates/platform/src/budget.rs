@@ -14,8 +14,6 @@ pub enum Purpose {
 }
 
 static LIMIT: AtomicU64 = AtomicU64::new(u64::MAX);
-/// What ordinary requests leave free.
-static RESERVE: AtomicU64 = AtomicU64::new(0);
 static TOTAL: AtomicU64 = AtomicU64::new(0);
 static PEAK: AtomicU64 = AtomicU64::new(0);
 static USED: [AtomicU64; 3] = [const { AtomicU64::new(0) }; 3];
@@ -32,25 +30,27 @@ pub enum Charge {
 /// Sets the limit in bytes; once, at start.
 pub fn set_limit(bytes: u64) {
     LIMIT.store(bytes, Ordering::Relaxed);
-    RESERVE.store((bytes / 32).min(RESERVE_MAX), Ordering::Relaxed);
 }
-
-/// The most that is kept in reserve: more text than a program needs at a time.
-const RESERVE_MAX: u64 = 16 << 20;
 
 /// The limit in bytes.
 pub fn limit() -> u64 {
     LIMIT.load(Ordering::Relaxed)
 }
 
+/// The limit without the reserve, which holds more text than a program needs at a time.
+fn ordinary_limit() -> u64 {
+    const RESERVE_MAX: u64 = 16 << 20;
+    let limit = limit();
+    limit - (limit / 32).min(RESERVE_MAX)
+}
+
 /// Charges `bytes` to a purpose, or returns false when the limit forbids it.
 #[must_use]
 pub fn charge(purpose: Purpose, bytes: u64, how: Charge) -> bool {
-    let reserve = match how {
-        Charge::Ordinary => RESERVE.load(Ordering::Relaxed),
-        Charge::Vital => 0,
+    let limit = match how {
+        Charge::Ordinary => ordinary_limit(),
+        Charge::Vital => limit(),
     };
-    let limit = limit().saturating_sub(reserve);
     let charged = TOTAL.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |total| {
         total.checked_add(bytes).filter(|sum| *sum <= limit)
     });
@@ -85,7 +85,7 @@ pub fn total() -> u64 {
 
 /// Bytes that ordinary requests can still have.
 pub fn available() -> u64 {
-    limit().saturating_sub(RESERVE.load(Ordering::Relaxed)).saturating_sub(total())
+    ordinary_limit().saturating_sub(total())
 }
 
 /// The most bytes that were ever charged at once.

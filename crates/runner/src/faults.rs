@@ -320,16 +320,7 @@ pub(crate) fn set_up(index: usize, honest: Places) -> Places {
 
 /// A vCPU's kernel ring was entered.
 pub(crate) fn entered(index: usize) {
-    let word = |n: usize| KERNEL[index][n].load(Ordering::Relaxed);
-    ring(&Places {
-        sq_head: word(0),
-        sq_tail: word(1),
-        sq_flags: word(2),
-        cq_head: word(3),
-        cq_tail: word(4),
-        submissions: word(5),
-        completions: word(6),
-    });
+    ring(&Places::from_words(|n| KERNEL[index][n].load(Ordering::Relaxed)));
 }
 
 /// Where a ring is said to lie.

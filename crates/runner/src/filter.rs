@@ -224,6 +224,8 @@ mod tests {
             include_str!("io.rs"),
             include_str!("ring.rs"),
             include_str!("handles.rs"),
+            include_str!("poller.rs"),
+            include_str!("vcpu.rs"),
             include_str!("sys.rs"),
         ] {
             let mut names = 0;

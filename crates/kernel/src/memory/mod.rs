@@ -44,7 +44,7 @@ mod tests;
 pub use populate::Access;
 pub use space::{Environment, Key, Limit, Space, Statistics};
 
-pub(crate) use abi::layout::PAGE;
+use abi::layout::PAGE;
 
 bitflags::bitflags! {
     /// What may be done with a page, with the bits of mmap(2).

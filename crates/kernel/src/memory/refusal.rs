@@ -29,15 +29,13 @@ pub struct OutOfMemory {
     pub libos: u64,
     /// The most that was ever in use at once.
     pub peak: u64,
-    /// How often this process was refused before.
-    pub nth: u64,
     /// What came of it.
     pub outcome: Outcome,
 }
 
 impl OutOfMemory {
     /// The state now, when `asked` was refused.
-    pub fn now(asked: u64, nth: u64, outcome: Outcome) -> Self {
+    pub fn now(asked: u64, outcome: Outcome) -> Self {
         Self {
             limit: budget::limit(),
             asked,
@@ -45,7 +43,6 @@ impl OutOfMemory {
             frames: budget::used(Purpose::Frames),
             libos: budget::used(Purpose::Libos),
             peak: budget::peak(),
-            nth,
             outcome,
         }
     }
@@ -93,7 +90,6 @@ mod tests {
             frames: 60 << 20,
             libos: 31 << 20,
             peak: 1002 << 20,
-            nth: 0,
             outcome: Outcome::Refused,
         };
         assert_eq!(

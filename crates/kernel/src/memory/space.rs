@@ -118,7 +118,6 @@ pub struct Space {
     pub(crate) watcher: Once<Arc<dyn TextWatcher>>,
     pub(crate) rewritten: Rewritten,
     limits: [AtomicU64; 3],
-    refusals: AtomicU64,
 }
 
 /// What the lock of a space protects. It is never held across an `.await`.
@@ -156,7 +155,6 @@ impl Space {
             watcher: Once::new(),
             rewritten: Rewritten::default(),
             limits: [AtomicU64::new(u64::MAX), AtomicU64::new(8 << 20), AtomicU64::new(u64::MAX)],
-            refusals: AtomicU64::new(0),
         })
     }
 
@@ -301,8 +299,7 @@ impl Space {
 
     /// Says that the limit did not admit `len` bytes, and what came of it.
     pub fn report(&self, len: u64, outcome: Outcome) {
-        let nth = self.refusals.fetch_add(1, Ordering::Relaxed);
-        (self.environment.refused)(&OutOfMemory::now(len, nth, outcome));
+        (self.environment.refused)(&OutOfMemory::now(len, outcome));
     }
 
     /// Drops what the host backs in `range`.

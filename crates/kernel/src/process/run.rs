@@ -9,6 +9,7 @@ use core::task::{self, Poll};
 
 use abi::Errno;
 use abi::errno::Error;
+use abi::layout::PAGE;
 use platform::context::{Exit, Fault, Parking, UserContext};
 use platform::shared::Shared;
 use platform::{clock, vcpu};
@@ -16,8 +17,8 @@ use platform::{clock, vcpu};
 use crate::Kernel;
 use crate::arguments::Arguments;
 use crate::context::{Context, Interrupted, Killable};
+use crate::memory::Access;
 use crate::memory::refusal::Outcome;
-use crate::memory::{Access, PAGE};
 use crate::process::interception::Stood;
 use crate::process::{Thread, exit, procfs, rseq, vsyscall};
 use crate::signal::deliver::{self, InterruptedCall};

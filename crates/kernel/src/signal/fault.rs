@@ -2,10 +2,10 @@
 //!
 //! Source: sigaction(2), "`si_code`"; vectors from Intel's manual, volume 3, chapter 7.
 
+use abi::layout::PAGE;
 use platform::context::{Fault, UserContext};
 
 use crate::context::Context;
-use crate::memory::PAGE;
 use crate::memory::populate::Refusal;
 use crate::memory::refusal::Outcome;
 use crate::signal::info::Info;

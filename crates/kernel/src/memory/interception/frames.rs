@@ -9,6 +9,8 @@
 
 use core::ops::Range;
 
+use super::fields::{Read, fetch, u16_at, u32_at, u64_at};
+
 /// Bytes of an ELF header and of one program header.
 const EHDR: usize = 64;
 const PHDR: usize = 56;
@@ -20,9 +22,6 @@ const USUAL: [u8; 4] = [1, 0x1B, 0x03, 0x3B];
 /// Bytes before the table, and of one row: start and FDE, both relative to the section.
 const HEAD: usize = 12;
 const ROW: usize = 8;
-
-/// Reads bytes at an address; returns how many are there.
-pub type Read<'a> = &'a dyn Fn(u64, &mut [u8]) -> usize;
 
 /// Finds a mapped file's `.eh_frame_hdr`.
 ///
@@ -122,25 +121,4 @@ fn covered(read: Read<'_>, entry: u64, start: u64) -> Option<u32> {
 fn relative(origin: u64, bytes: &[u8], at: usize) -> Option<u64> {
     let distance = u32_at(bytes, at)?.cast_signed();
     origin.checked_add_signed(i64::from(distance))
-}
-
-fn fetch<const N: usize>(read: Read<'_>, at: u64) -> Option<[u8; N]> {
-    let mut bytes = [0; N];
-    (read(at, &mut bytes) == N).then_some(bytes)
-}
-
-fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
-    bytes.get(at..at.checked_add(N)?)?.try_into().ok()
-}
-
-fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
-    array(bytes, at).map(u16::from_le_bytes)
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    array(bytes, at).map(u32::from_le_bytes)
-}
-
-fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
-    array(bytes, at).map(u64::from_le_bytes)
 }

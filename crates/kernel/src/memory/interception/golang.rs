@@ -9,8 +9,7 @@
 
 use core::ops::Range;
 
-/// Reads bytes of the file at an offset; returns how many are there.
-pub type Read<'a> = &'a dyn Fn(u64, &mut [u8]) -> usize;
+use super::fields::{Read, fetch, u16_at, u32_at, u64_at};
 
 /// Bytes of an ELF header and of one section header.
 const EHDR: usize = 64;
@@ -113,27 +112,6 @@ fn section(read: Read<'_>, first: u64, index: u64) -> Option<(u64, Section)> {
         size: u64_at(&header, 32)?,
     };
     Some((u64::from(u32_at(&header, 0)?), section))
-}
-
-fn fetch<const N: usize>(read: Read<'_>, at: u64) -> Option<[u8; N]> {
-    let mut bytes = [0; N];
-    (read(at, &mut bytes) == N).then_some(bytes)
-}
-
-fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
-    bytes.get(at..at.checked_add(N)?)?.try_into().ok()
-}
-
-fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
-    array(bytes, at).map(u16::from_le_bytes)
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    array(bytes, at).map(u32::from_le_bytes)
-}
-
-fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
-    array(bytes, at).map(u64::from_le_bytes)
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ mod boundary;
 pub mod claims;
 pub mod code;
 pub mod decide;
+pub mod fields;
 pub mod frames;
 pub mod golang;
 pub mod learned;

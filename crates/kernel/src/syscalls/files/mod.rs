@@ -38,14 +38,6 @@ pub(crate) fn at_once(
     args: &Arguments,
 ) -> Option<Result<u64>> {
     Some(match number {
-        nr::PREAD64
-        | nr::PWRITE64
-        | nr::READV
-        | nr::WRITEV
-        | nr::PREADV
-        | nr::PWRITEV
-        | nr::PREADV2
-        | nr::PWRITEV2 => return transfer::at_once(cx, number, args),
         nr::CLOSE => open::close(cx, args),
         nr::CLOSE_RANGE => open::close_range(cx, args),
         nr::FSTAT => stat::fstat(cx, args),
@@ -63,6 +55,7 @@ pub(crate) fn at_once(
         nr::SYNC => Ok(0),
         nr::SYNCFS => length::syncfs(cx, args),
         nr::FADVISE64 => length::fadvise(cx, args),
+        _ if transfer::is_transfer(number) => return transfer::at_once(cx, number, args),
         _ => return objects::at_once(cx, number, args),
     })
 }

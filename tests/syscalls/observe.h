@@ -154,4 +154,21 @@ UNUSED static void put_text(const char *path, const char *text)
     put_file(path, text, strlen(text));
 }
 
+/* Reads a file from front to end into a string; its length, or -1, which is told. */
+UNUSED static long slurp(const char *path, char *text, size_t size)
+{
+    long total = 0, n;
+    int fd = open(path, O_RDONLY);
+    text[0] = 0;
+    if (fd < 0) {
+        say("%s: %s", path, errno_name(errno));
+        return -1;
+    }
+    while ((n = read(fd, text + total, size - 1 - total)) > 0)
+        total += n;
+    text[total] = 0;
+    close(fd);
+    return total;
+}
+
 #endif

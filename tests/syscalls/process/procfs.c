@@ -5,21 +5,6 @@
 
 static char text[1 << 16];
 
-static long slurp(const char *path)
-{
-    int fd = open(path, O_RDONLY);
-    if (fd < 0) {
-        say("%s: %s", path, errno_name(errno));
-        return -1;
-    }
-    long total = 0, n;
-    while ((n = read(fd, text + total, sizeof text - 1 - total)) > 0)
-        total += n;
-    text[total] = 0;
-    close(fd);
-    return total;
-}
-
 static long field(const char *name)
 {
     char *at = strstr(text, name);
@@ -31,7 +16,7 @@ int main(int argc, char **argv)
     (void)argc;
     char path[64], link[256] = {0};
     struct stat st;
-    slurp("/proc/self/status");
+    slurp("/proc/self/status", text, sizeof text);
     yes("status Pid", field("Pid:\t") == getpid());
     yes("status Tgid", field("Tgid:\t") == getpid());
     yes("status PPid", field("PPid:\t") == getppid());
@@ -40,7 +25,7 @@ int main(int argc, char **argv)
     yes("status VmRSS", field("VmRSS:\t") > 0 && field("VmSize:\t") >= field("VmRSS:\t"));
     yes("status names", strstr(text, "Name:\t") == text && strstr(text, "State:\tR"));
     yes("status masks", strstr(text, "SigBlk:\t0000000000000000") != NULL);
-    slurp("/proc/self/stat");
+    slurp("/proc/self/stat", text, sizeof text);
     int pid = 0, parent = 0;
     char state = 0;
     char *behind = strrchr(text, ')');
@@ -51,28 +36,28 @@ int main(int argc, char **argv)
     for (char *w = strtok(behind + 1, " \n"); w; w = strtok(NULL, " \n"))
         words++;
     say("stat has %d fields behind the name", words);
-    slurp("/proc/self/statm");
+    slurp("/proc/self/statm", text, sizeof text);
     yes("statm has seven fields", sscanf(text, "%*d %*d %*d %*d %*d %*d %d", &words) == 1);
-    slurp("/proc/self/mounts");
+    slurp("/proc/self/mounts", text, sizeof text);
     yes("mounts has /", strstr(text, " / ") != NULL);
     yes("mounts has /proc", strstr(text, " /proc ") != NULL);
-    slurp("/proc/self/environ");
+    slurp("/proc/self/environ", text, sizeof text);
     yes("environ", strstr(text, "=") != NULL);
-    slurp("/proc/cpuinfo");
+    slurp("/proc/cpuinfo", text, sizeof text);
     int processors = 0;
     for (char *at = text; (at = strstr(at, "processor\t:")); at++)
         processors++;
     say("cpuinfo agrees %d, flags %d", processors == get_nprocs(), strstr(text, "\nflags\t") != NULL);
-    slurp("/proc/meminfo");
+    slurp("/proc/meminfo", text, sizeof text);
     struct sysinfo info;
     sysinfo(&info);
     yes("meminfo agrees", field("MemTotal:") == (long)(info.totalram * info.mem_unit / 1024));
     yes("meminfo order", field("MemFree:") <= field("MemTotal:") && field("MemAvailable:") <= field("MemTotal:"));
-    yes("loadavg", slurp("/proc/loadavg") > 0);
-    yes("uptime", slurp("/proc/uptime") > 0 && atof(text) > 0);
-    yes("stat btime", slurp("/proc/stat") > 0 && field("btime ") > 1000000000);
-    yes("version", slurp("/proc/version") > 0 && !strncmp(text, "Linux version ", 14));
-    yes("filesystems", slurp("/proc/filesystems") > 0 && strstr(text, "tmpfs") != NULL);
+    yes("loadavg", slurp("/proc/loadavg", text, sizeof text) > 0);
+    yes("uptime", slurp("/proc/uptime", text, sizeof text) > 0 && atof(text) > 0);
+    yes("stat btime", slurp("/proc/stat", text, sizeof text) > 0 && field("btime ") > 1000000000);
+    yes("version", slurp("/proc/version", text, sizeof text) > 0 && !strncmp(text, "Linux version ", 14));
+    yes("filesystems", slurp("/proc/filesystems", text, sizeof text) > 0 && strstr(text, "tmpfs") != NULL);
 
     int fd = open("/dev/null", O_RDONLY);
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
@@ -93,7 +78,7 @@ int main(int argc, char **argv)
         count++;
     say("%d names in fd", count);
     snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fd);
-    yes("fdinfo", slurp(path) > 0 && field("pos:") == 0);
+    yes("fdinfo", slurp(path, text, sizeof text) > 0 && field("pos:") == 0);
     value("no such descriptor", open("/proc/self/fd/999", O_RDONLY));
     memset(link, 0, sizeof link);
     readlink("/proc/self/cwd", link, sizeof link - 1);
@@ -130,9 +115,9 @@ int main(int argc, char **argv)
         yes("the same", !memcmp(link, argv[0], 4));
         value("mem unmapped", pread(mem, link, 4, 8));
     }
-    value("sys/kernel/osrelease", slurp("/proc/sys/kernel/osrelease") > 0);
-    value("sys/vm/overcommit_memory", slurp("/proc/sys/vm/overcommit_memory") > 0);
-    value("sys/kernel/pid_max", slurp("/proc/sys/kernel/pid_max") > 0);
-    value("/sys/devices/system/cpu/online", slurp("/sys/devices/system/cpu/online") > 0);
+    value("sys/kernel/osrelease", slurp("/proc/sys/kernel/osrelease", text, sizeof text) > 0);
+    value("sys/vm/overcommit_memory", slurp("/proc/sys/vm/overcommit_memory", text, sizeof text) > 0);
+    value("sys/kernel/pid_max", slurp("/proc/sys/kernel/pid_max", text, sizeof text) > 0);
+    value("/sys/devices/system/cpu/online", slurp("/sys/devices/system/cpu/online", text, sizeof text) > 0);
     return 0;
 }

@@ -8,22 +8,6 @@
 
 static char text[1 << 18];
 
-static long slurp(const char *path)
-{
-    int fd = open(path, O_RDONLY);
-    if (fd < 0) {
-        say("%s: %s", path, errno_name(errno));
-        text[0] = 0;
-        return -1;
-    }
-    long total = 0, n;
-    while ((n = read(fd, text + total, sizeof text - 1 - total)) > 0)
-        total += n;
-    text[total] = 0;
-    close(fd);
-    return total;
-}
-
 static long field(const char *from, const char *name)
 {
     char *at = strstr(from, name);
@@ -77,7 +61,7 @@ static void *thread(void *unused)
 
 static void same_line(const char *path, const char *wanted)
 {
-    slurp(path);
+    slurp(path, text, sizeof text);
     size_t length = strlen(wanted);
     yes(path, !strncmp(text, wanted, length) && text[length] == '\n' && text[length + 1] == 0);
 }
@@ -98,7 +82,7 @@ int main(void)
     int file = open("f", O_RDWR | O_CREAT, 0600);
     ftruncate(file, 4 * PAGE);
     char *s = mmap(NULL, 4 * PAGE, PROT_READ, MAP_SHARED, file, 0);
-    slurp("/proc/self/smaps");
+    slurp("/proc/self/smaps", text, sizeof text);
     yes("an area", area(m) != NULL);
     rows(area(m));
     say("size %ld rss %ld locked %ld", field(area(m), "\nSize:"), field(area(m), "\nRss:"), field(area(m), "\nLocked:"));
@@ -110,7 +94,7 @@ int main(void)
     flags("no access", area(m + 8 * PAGE));
     flags("shared", area(s));
     yes("a stack", strstr(text, "[stack]") != NULL);
-    slurp("/proc/self/smaps_rollup");
+    slurp("/proc/self/smaps_rollup", text, sizeof text);
     yes("the sum", strstr(text, "[rollup]") != NULL && field(text, "\nRss:") >= 60 && field(text, "\nLocked:") == 8);
     say("no sizes: %d", strstr(text, "\nSize:") == NULL);
 
@@ -130,18 +114,18 @@ int main(void)
         }
     say("%d tasks, %d %d", count, mine, theirs);
     snprintf(path, sizeof path, "/proc/self/task/%d/comm", other);
-    value("comm", slurp(path));
+    value("comm", slurp(path, text, sizeof text));
     say("%s", text);
     snprintf(path, sizeof path, "/proc/self/task/%d/stat", other);
-    slurp(path);
+    slurp(path, text, sizeof text);
     yes("stat", atoi(text) == other && strstr(text, "(second)"));
     snprintf(path, sizeof path, "/proc/self/task/%d/status", other);
-    slurp(path);
+    slurp(path, text, sizeof text);
     yes("status", field(text, "\nPid:\t") == other && field(text, "\nTgid:\t") == getpid());
     snprintf(path, sizeof path, "/proc/%d/task/%d/maps", getpid(), other);
-    yes("maps", slurp(path) > 0);
+    yes("maps", slurp(path, text, sizeof text) > 0);
     snprintf(path, sizeof path, "/proc/self/task/%d/smaps", other);
-    yes("smaps", slurp(path) > 0);
+    yes("smaps", slurp(path, text, sizeof text) > 0);
     snprintf(path, sizeof path, "/proc/self/task/%d/fd/0", other);
     value("fd", access(path, F_OK));
     snprintf(path, sizeof path, "/proc/self/task/%d/task", other);
@@ -156,10 +140,10 @@ int main(void)
 
     say("-- limits and environment");
     setenv("LATER", "not seen", 1);
-    slurp("/proc/self/environ");
+    slurp("/proc/self/environ", text, sizeof text);
     yes("environ ends with NUL and is the first one", !memmem(text, 1 << 16, "LATER", 5));
     setrlimit(RLIMIT_NOFILE, &(struct rlimit){111, 222});
-    slurp("/proc/self/limits");
+    slurp("/proc/self/limits", text, sizeof text);
     char *at = strstr(text, "Max open files");
     say("%.*s", at ? (int)strcspn(at, "\n") : 0, at ? at : "");
     at = strstr(text, "Max cpu time");
@@ -173,55 +157,55 @@ int main(void)
     same_line("/proc/sys/kernel/ostype", u.sysname);
     same_line("/proc/sys/kernel/hostname", u.nodename);
     snprintf(wanted, sizeof wanted, "%s version %s ", u.sysname, u.release);
-    slurp("/proc/version");
+    slurp("/proc/version", text, sizeof text);
     yes("/proc/version", !strncmp(text, wanted, strlen(wanted)));
-    slurp("/proc/uptime");
+    slurp("/proc/uptime", text, sizeof text);
     double up = 0, idle = -1;
     say("uptime %d", sscanf(text, "%lf %lf", &up, &idle));
     struct timespec now;
     clock_gettime(CLOCK_BOOTTIME, &now);
     yes("agrees with the clock", (double)now.tv_sec - up < 2 && up - (double)now.tv_sec < 2);
-    slurp("/proc/loadavg");
+    slurp("/proc/loadavg", text, sizeof text);
     double load[3];
     int running, all, last;
     say("loadavg %d", sscanf(text, "%lf %lf %lf %d/%d %d", load, load + 1, load + 2, &running, &all, &last));
     yes("some run", running >= 1 && all >= running);
-    slurp("/proc/filesystems");
+    slurp("/proc/filesystems", text, sizeof text);
     yes("filesystems", strstr(text, "nodev\tproc\n") && strstr(text, "nodev\ttmpfs\n"));
-    yes("pid_max", slurp("/proc/sys/kernel/pid_max") > 0 && atoi(text) >= 32768);
-    value("uuid", slurp("/proc/sys/kernel/random/uuid"));
+    yes("pid_max", slurp("/proc/sys/kernel/pid_max", text, sizeof text) > 0 && atoi(text) >= 32768);
+    value("uuid", slurp("/proc/sys/kernel/random/uuid", text, sizeof text));
     static char first[64];
     strcpy(first, text);
-    slurp("/proc/sys/kernel/random/uuid");
+    slurp("/proc/sys/kernel/random/uuid", text, sizeof text);
     yes("another each time", strcmp(first, text));
-    value("boot_id", slurp("/proc/sys/kernel/random/boot_id"));
+    value("boot_id", slurp("/proc/sys/kernel/random/boot_id", text, sizeof text));
     strcpy(first, text);
-    slurp("/proc/sys/kernel/random/boot_id");
+    slurp("/proc/sys/kernel/random/boot_id", text, sizeof text);
     yes("the same each time", !strcmp(first, text));
-    yes("entropy", slurp("/proc/sys/kernel/random/entropy_avail") > 0 && atoi(text) == 256);
-    yes("somaxconn", slurp("/proc/sys/net/core/somaxconn") > 0 && atoi(text) >= 128);
-    yes("overcommit", slurp("/proc/sys/vm/overcommit_memory") == 2);
-    yes("mmap_min_addr", slurp("/proc/sys/vm/mmap_min_addr") > 0);
-    yes("large pages", slurp("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size") > 0 && atoi(text) == 2097152);
-    yes("their setting", slurp("/sys/kernel/mm/transparent_hugepage/enabled") > 0 && strchr(text, '['));
+    yes("entropy", slurp("/proc/sys/kernel/random/entropy_avail", text, sizeof text) > 0 && atoi(text) == 256);
+    yes("somaxconn", slurp("/proc/sys/net/core/somaxconn", text, sizeof text) > 0 && atoi(text) >= 128);
+    yes("overcommit", slurp("/proc/sys/vm/overcommit_memory", text, sizeof text) == 2);
+    yes("mmap_min_addr", slurp("/proc/sys/vm/mmap_min_addr", text, sizeof text) > 0);
+    yes("large pages", slurp("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", text, sizeof text) > 0 && atoi(text) == 2097152);
+    yes("their setting", slurp("/sys/kernel/mm/transparent_hugepage/enabled", text, sizeof text) > 0 && strchr(text, '['));
 
     say("-- processors");
     static const char *lists[] = {"/sys/devices/system/cpu/online", "/sys/devices/system/cpu/possible",
         "/sys/devices/system/cpu/present", "/sys/devices/system/node/node0/cpulist"};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
-        slurp(lists[i]);
+        slurp(lists[i], text, sizeof text);
         yes(lists[i], text[0] == '0' && strlen(text) >= 2 && text[strlen(text) - 1] == '\n');
     }
     same_line("/sys/devices/system/node/online", "0");
     cpu_set_t set;
     sched_getaffinity(0, sizeof set, &set);
-    slurp("/proc/cpuinfo");
+    slurp("/proc/cpuinfo", text, sizeof text);
     int processors = 0;
     for (at = text; (at = strstr(at, "processor\t:")); at++)
         processors++;
     yes("cpuinfo has each", processors == sysconf(_SC_NPROCESSORS_ONLN));
     yes("sysconf agrees", CPU_COUNT(&set) <= sysconf(_SC_NPROCESSORS_ONLN) && sysconf(_SC_NPROCESSORS_ONLN) <= sysconf(_SC_NPROCESSORS_CONF));
-    slurp("/proc/stat");
+    slurp("/proc/stat", text, sizeof text);
     yes("stat", !strncmp(text, "cpu ", 4) && strstr(text, "\ncpu0 ") && strstr(text, "\nbtime "));
     value("nothing there", access("/proc/sys/kernel/none", F_OK));
     return 0;

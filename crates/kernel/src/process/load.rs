@@ -382,6 +382,11 @@ fn programs_start(region: &Range<u64>, align: u64) -> u64 {
     start & !(align.max(PAGE) - 1)
 }
 
+/// So far behind a program lead the jumps that most of its rewritten system calls become: what follows a
+/// `syscall` in C libraries is `cmp $-4095,%rax` or `cmp $-4096,%rax`, whose bytes are the distance. A
+/// heap there would leave them trapping.
+const JUMPED_TO: u64 = 0x0140_0000;
+
 /// Where the heap begins: a random distance behind the program; behind where programs begin when
 /// this one lies among the mappings.
 fn heap_start(region: &Range<u64>, elf: &Elf, plan: &Plan, bias: u64, interpreted: bool) -> u64 {
@@ -390,11 +395,32 @@ fn heap_start(region: &Range<u64>, elf: &Elf, plan: &Plan, bias: u64, interprete
     } else {
         page_up(plan.end.wrapping_add(bias)).unwrap_or(region.end)
     };
-    let wanted = behind.saturating_add(random_pages((region.end / 64).min(1 << 30)));
-    if wanted < region.end { wanted } else { behind.min(page_down(region.end)) }
+    heap_behind(behind, region.end)
+}
+
+fn heap_behind(program: u64, region_end: u64) -> u64 {
+    let distance = JUMPED_TO + random_pages((region_end / 64).min(1 << 30));
+    let wanted = program.saturating_add(distance);
+    if wanted < region_end { wanted } else { program.min(page_down(region_end)) }
 }
 
 /// A random distance of whole pages below `most` bytes.
 fn random_pages(most: u64) -> u64 {
     page_down(platform::random::next() % most.max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::heap_behind;
+
+    #[test]
+    fn heaps_stay_out_of_the_way_of_rewritten_calls() {
+        // The last byte of a text's last page, and the longest distance of the two.
+        let program: u64 = 0x4a_6000;
+        let farthest = program + 7 + 0x013d_48ff;
+        let starts: Vec<u64> = (0..1000).map(|_| heap_behind(program, 1 << 46)).collect();
+        assert!(starts.iter().all(|start| *start > farthest + 4096 && start % 4096 == 0));
+        assert!(starts.windows(2).any(|pair| pair[0] != pair[1]), "at random");
+        assert_eq!(heap_behind(program, program + 4096), program, "where there is no room");
+    }
 }

@@ -206,25 +206,22 @@ fn call_at_once(cx: &mut Context<'_>) -> bool {
     }
     // Looked at where it lies: moved, it would be read before its parts have reached the cache.
     let Some(result) = &table::at_once(cx, number, &args) else { return false };
-    if let Some(record) = cx.record.take() {
-        trace::record::call(*record, cx, number, &args, result);
-    }
-    returned(cx, number, result);
+    returned(cx, number, &args, result);
     true
 }
 
 async fn call_waiting(cx: &mut Context<'_>) {
     let (number, args) = asked(cx);
     let result = &table::waiting(cx, number, &args).await;
-    if let Some(record) = cx.record.take() {
-        trace::record::call(*record, cx, number, &args, result);
-    }
-    returned(cx, number, result);
+    returned(cx, number, &args, result);
 }
 
-/// Leaves a call's result to the program, and word of it if a signal interrupted the call.
+/// Leaves a call's result to the program and to the trace, and word of it if a signal interrupted the call.
 #[inline]
-fn returned(cx: &mut Context<'_>, number: usize, result: &abi::Result<u64>) {
+fn returned(cx: &mut Context<'_>, number: usize, args: &Arguments, result: &abi::Result<u64>) {
+    if let Some(record) = cx.record.take() {
+        trace::record::call(*record, cx, number, args, result);
+    }
     match result {
         Ok(value) => cx.registers.registers.rax = *value,
         Err(error) => {
@@ -257,10 +254,7 @@ async fn call_asking(cx: &mut Context<'_>) {
         let killable = Killable { future: call, thread };
         killable.await.map_err(abi::Error::from).flatten()
     };
-    if let Some(record) = cx.record.take() {
-        trace::record::call(*record, cx, number, &args, &result);
-    }
-    returned(cx, number, &result);
+    returned(cx, number, &args, &result);
 }
 
 /// What is to be done when user code has come back.

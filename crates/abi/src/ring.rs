@@ -186,7 +186,7 @@ pub struct Places {
 
 impl Places {
     /// Bytes of the structure.
-    pub const LEN: usize = 56;
+    pub const LEN: usize = size_of::<Self>();
 
     /// Reads the addresses as the host wrote them.
     pub fn from_bytes(bytes: &[u8; Self::LEN]) -> Self {

@@ -226,10 +226,6 @@ impl Context<'_> {
     /// # Errors
     /// [`Interrupted`]: the thread will not go on.
     pub async fn killable<T>(&self, future: impl Future<Output = T>) -> Result<T, Interrupted> {
-        // A host that answers at once, and for ever, ends no loop of such waits either.
-        if self.thread.must_end() {
-            return Err(Interrupted);
-        }
         Killable { future: core::pin::pin!(future), thread: self.thread }.await
     }
 }
@@ -269,7 +265,10 @@ pub(crate) fn resolve(space: &Arc<Space>, short: Short) -> Result<()> {
         return Err(short.into());
     }
     let access = if short.write { Access::Write } else { Access::Read };
-    space.populate_now(short.fault, access).map_err(|_| Error::from(short))
+    space.populate_now(short.fault, access).map_err(|refusal| {
+        space.report_if_full(refusal);
+        Error::from(short)
+    })
 }
 
 /// User buffers, used from the first byte to the last, as a sink or as a source.
@@ -433,6 +432,10 @@ impl<F: Future> Future for Killable<'_, F> {
     type Output = Result<F::Output, Interrupted>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
+        // A host that answers at once, and for ever, ends no loop of such waits either.
+        if self.thread.must_end() {
+            return Poll::Ready(Err(Interrupted));
+        }
         match self.future.as_mut().poll(cx) {
             Poll::Ready(value) => Poll::Ready(Ok(value)),
             Poll::Pending if self.thread.must_end() => Poll::Ready(Err(Interrupted)),

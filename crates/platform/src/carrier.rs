@@ -291,6 +291,7 @@ impl Engine {
     /// See [`turn`]; gives whom to wake.
     fn turn(&mut self, index: usize) -> Vec<Waker> {
         self.tell_of_forgotten();
+        unbroken(self.client.catch_up());
         let waiting = unbroken(self.client.unsubmitted());
         let enter = match self.kind {
             RingKind::Kernel => waiting > 0 || self.client.has_work_in_kernel(),
@@ -404,6 +405,9 @@ fn set_up(index: usize) -> Ring {
                  (see `adyton info`)\n",
             );
         }
+    }
+    if IN_USE.load(Ordering::Relaxed) == 0 {
+        PREFERRED.store(false, Ordering::Relaxed);
     }
     Ring::Refused
 }

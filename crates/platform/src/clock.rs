@@ -29,6 +29,9 @@ static REALTIME: AtomicU64 = AtomicU64::new(0);
 static DUE: AtomicU64 = AtomicU64::new(u64::MAX);
 static RATE: Mutex<Option<Rate>> = Mutex::new(None);
 
+/// Ticks, about a second of them, until a measurement that failed is tried again.
+const LATER: u64 = 1 << 31;
+
 /// Starts the clock: `hz` ticks per second, `monotonic` and `realtime` ns at `ticks` (the host's word).
 pub fn init(hz: u64, ticks: u64, monotonic: u64, realtime: u64) {
     let rate = Rate::new(hz, Sample { ticks, host: monotonic });
@@ -42,7 +45,7 @@ pub fn init(hz: u64, ticks: u64, monotonic: u64, realtime: u64) {
 
 /// Measures the rate again, if it is time. True when the [`parameters`] changed.
 ///
-/// Costs an exit when it is time, nothing else; for those who made an exit anyway.
+/// Costs three exits when it is time, nothing else; for those who made an exit anyway.
 #[inline]
 pub fn refine() -> bool {
     ticks() >= DUE.load(Ordering::Relaxed) && measure_again()
@@ -52,7 +55,10 @@ pub fn refine() -> bool {
 fn measure_again() -> bool {
     let Some(mut guard) = RATE.try_lock() else { return false };
     let Some(rate) = guard.as_mut() else { return false };
-    let Some(sample) = sample() else { return false };
+    let Some(sample) = sample() else {
+        DUE.store(ticks().saturating_add(LATER), Ordering::Relaxed);
+        return false;
+    };
     let ours = at(sample.ticks, parameters());
     let changed = rate.measure(sample, ours);
     DUE.store(rate.due(), Ordering::Relaxed);

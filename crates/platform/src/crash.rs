@@ -35,7 +35,9 @@ pub(crate) fn remark(address: u64) -> &'static str {
 
 /// Whether an address lies below a vCPU's LibOS stack.
 fn is_guard(address: u64) -> bool {
-    of_vcpus().contains(&address) && VCPU_GUARD.contains(&(address % VCPU_STRIDE))
+    vcpu::area() != 0
+        && of_vcpus().contains(&address)
+        && VCPU_GUARD.contains(&(address % VCPU_STRIDE))
 }
 
 fn of_vcpus() -> core::ops::Range<u64> {

@@ -11,7 +11,7 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicUsize, Ordering, fence};
 use core::task::{RawWaker, RawWakerVTable, Waker};
 
-use crate::sync::alone;
+use crate::sync::single_vcpu;
 
 /// More references than this are a fault of ours: the enclave stops before the count wraps.
 const MOST: usize = usize::MAX / 2;
@@ -66,7 +66,7 @@ impl<T> Clone for Shared<T> {
     #[inline]
     fn clone(&self) -> Self {
         let count = &self.inner().count;
-        let before = if alone() {
+        let before = if single_vcpu() {
             let before = count.load(Ordering::Relaxed);
             count.store(before.wrapping_add(1), Ordering::Relaxed);
             before
@@ -83,7 +83,7 @@ impl<T> Drop for Shared<T> {
     #[inline]
     fn drop(&mut self) {
         let count = &self.inner().count;
-        let before = if alone() {
+        let before = if single_vcpu() {
             let before = count.load(Ordering::Relaxed);
             count.store(before.wrapping_sub(1), Ordering::Relaxed);
             before
@@ -127,7 +127,7 @@ pub trait Wake: Send + Sync + Sized + 'static {
 impl<T: Wake> Shared<T> {
     /// A waker that calls [`Wake::wake`].
     pub fn into_waker(self) -> Waker {
-        let data = ManuallyDrop::new(self).inner.as_ptr().cast_const().cast();
+        let data = self.into_raw();
         // SAFETY: the table's functions keep the contract of a waker: each takes `data` as one
         // reference of the count, borrowed or owned as its name says, and may run on any vCPU.
         unsafe { Waker::from_raw(RawWaker::new(data, Self::TABLE)) }
@@ -137,8 +137,7 @@ impl<T: Wake> Shared<T> {
         |data| {
             // SAFETY: `data` is a reference that the waker holds.
             let this = unsafe { Self::borrow(data) };
-            let data = ManuallyDrop::new(Self::clone(&this)).inner.as_ptr().cast_const().cast();
-            RawWaker::new(data, Self::TABLE)
+            RawWaker::new(Self::clone(&this).into_raw(), Self::TABLE)
         },
         |data| {
             // SAFETY: as above; the waker gives its reference up.
@@ -155,10 +154,15 @@ impl<T: Wake> Shared<T> {
         },
     );
 
+    /// A reference as a waker's data, to be given up by [`Shared::borrow`].
+    fn into_raw(self) -> *const () {
+        ManuallyDrop::new(self).inner.as_ptr().cast_const().cast()
+    }
+
     /// The reference behind a waker's data, not counted anew.
     ///
     /// # Safety
-    /// `data` came from [`Shared::into_waker`], and its reference has not been given up.
+    /// `data` came from [`Shared::into_raw`], and its reference has not been given up.
     #[inline]
     unsafe fn borrow(data: *const ()) -> ManuallyDrop<Self> {
         // SAFETY: it was not null when it was made.

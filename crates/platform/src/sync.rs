@@ -23,12 +23,12 @@ const SPINS: u32 = 200;
 static ALONE: AtomicBool = AtomicBool::new(false);
 
 /// Says that one vCPU is all there is; at start, before any lock is held.
-pub(crate) fn set_alone(alone: bool) {
+pub(crate) fn set_single_vcpu(alone: bool) {
     ALONE.store(alone, Ordering::Relaxed);
 }
 
 #[inline]
-pub(crate) fn alone() -> bool {
+pub(crate) fn single_vcpu() -> bool {
     ALONE.load(Ordering::Relaxed)
 }
 
@@ -37,7 +37,7 @@ pub(crate) fn alone() -> bool {
 /// Not for what the host or a device is to see.
 #[inline]
 pub fn barrier() {
-    if alone() {
+    if single_vcpu() {
         core::sync::atomic::compiler_fence(Ordering::SeqCst);
     } else {
         core::sync::atomic::fence(Ordering::SeqCst);
@@ -65,13 +65,17 @@ impl Byte {
     /// Sets bits; gives what it was.
     #[inline]
     pub fn fetch_or(&self, bits: u8, order: Ordering) -> u8 {
-        if alone() { self.exchange_alone(|old| old | bits) } else { self.0.fetch_or(bits, order) }
+        if single_vcpu() {
+            self.exchange_alone(|old| old | bits)
+        } else {
+            self.0.fetch_or(bits, order)
+        }
     }
 
     /// Sets it; gives what it was.
     #[inline]
     pub fn swap(&self, new: u8, order: Ordering) -> u8 {
-        if alone() { self.exchange_alone(|_| new) } else { self.0.swap(new, order) }
+        if single_vcpu() { self.exchange_alone(|_| new) } else { self.0.swap(new, order) }
     }
 
     /// Sets it to `new` if it was `expected`.
@@ -86,7 +90,7 @@ impl Byte {
         success: Ordering,
         failure: Ordering,
     ) -> Result<u8, u8> {
-        if !alone() {
+        if !single_vcpu() {
             return self.0.compare_exchange(expected, new, success, failure);
         }
         let old = self.exchange_alone(|old| if old == expected { new } else { old });
@@ -142,7 +146,7 @@ impl<T: ?Sized> Mutex<T> {
     /// Takes the lock if it is free.
     #[inline]
     fn take(&self) -> bool {
-        if alone() {
+        if single_vcpu() {
             let free = self.state.load(Ordering::Relaxed) == FREE;
             if free {
                 self.state.store(HELD, Ordering::Relaxed);
@@ -187,7 +191,7 @@ impl<T: ?Sized> Mutex<T> {
 impl<T: ?Sized> Drop for Guard<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        if alone() {
+        if single_vcpu() {
             self.lock.state.store(FREE, Ordering::Release);
         } else if self.lock.state.swap(FREE, Ordering::Release) == CONTENDED {
             gate::wake(&self.lock.state, 1);

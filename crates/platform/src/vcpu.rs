@@ -88,7 +88,7 @@ static HOLD: AtomicU32 = AtomicU32::new(0);
 pub(crate) fn init(layout: Layout, count: u32) {
     BASE.store(layout.vcpus(), Ordering::Relaxed);
     COUNT.store(count.clamp(1, VCPUS_MAX), Ordering::Release);
-    crate::sync::set_alone(count <= 1);
+    crate::sync::set_single_vcpu(count <= 1);
 }
 
 /// Start of the vCPU blocks, a multiple of 4 GiB.

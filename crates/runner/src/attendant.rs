@@ -123,6 +123,9 @@ pub(crate) fn watch_ring(index: u64, fd: RawFd) -> i64 {
 
 /// Makes a vCPU look at its ring.
 pub(crate) fn ring_has_news(index: u64) {
+    // The word first, then the bit: who is about to sleep sets the bit, then looks at the word, and no
+    // more at its ring.
+    event_word(index as usize).fetch_add(1, Ordering::SeqCst);
     if !wake_if_idle(index as usize) {
         vcpu::interrupt(index);
     }
@@ -143,6 +146,10 @@ pub(crate) fn tick() -> i64 {
     let event = EVENT.load(Ordering::Relaxed) as u64;
     // SAFETY: eight bytes of ours.
     unsafe { sys::call4(libc::SYS_write, event, (&raw const one) as u64, 8, 0) }
+}
+
+fn event_word(index: usize) -> &'static AtomicU32 {
+    word(mailbox::EVENTS + index * mailbox::EVENT_STRIDE)
 }
 
 fn word(offset: usize) -> &'static AtomicU32 {
@@ -254,7 +261,7 @@ fn notify() {
 
 /// Ends the sleep of a vCPU.
 fn wake(index: usize) {
-    let event = word(mailbox::EVENTS + index * mailbox::EVENT_STRIDE);
+    let event = event_word(index);
     event.fetch_add(1, Ordering::SeqCst);
     // SAFETY: a futex wake on a word of shared memory.
     unsafe { libc::syscall(libc::SYS_futex, event.as_ptr(), libc::FUTEX_WAKE, 1) };

@@ -111,7 +111,10 @@ impl Space {
         let mut at = range.start;
         while at < range.end {
             let Some(end) = self.accessible_until(at, access) else {
-                self.populate(at, access).await.map_err(|refusal| (at, refusal))?;
+                self.populate(at, access).await.map_err(|refusal| {
+                    self.report_if_full(refusal);
+                    (at, refusal)
+                })?;
                 at = self.accessible_until(at, access).unwrap_or(at + PAGE);
                 continue;
             };

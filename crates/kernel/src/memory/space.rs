@@ -15,7 +15,7 @@ use super::contents::{Mapped, Watches};
 use super::mapper::Mapper;
 use super::original::Rewritten;
 use super::place::Cursor;
-use super::populate::Access;
+use super::populate::{Access, Refusal};
 use super::refusal::{OutOfMemory, Outcome};
 use super::runs::{Held, Runs};
 use super::text::{Change, TextWatcher};
@@ -295,6 +295,13 @@ impl Space {
     fn refuse(&self, len: u64) -> Error {
         self.report(len, Outcome::Refused);
         Errno::ENOMEM.because("the enclave's memory limit is reached")
+    }
+
+    /// Says so when a page was refused for want of memory, of which its asker is told otherwise.
+    pub fn report_if_full(&self, refusal: Refusal) {
+        if refusal == Refusal::OutOfMemory {
+            self.report(PAGE, Outcome::Refused);
+        }
     }
 
     /// Says that the limit did not admit `len` bytes, and what came of it.

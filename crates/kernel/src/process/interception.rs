@@ -101,7 +101,7 @@ impl Interception {
     /// A call at `site` trapped with `rax`, and was served; rewrites the site if a rule fits.
     pub(crate) fn trapped(&self, cx: &Context<'_>, site: u64, rax: u64) {
         cx.kernel.trace.trapped.fetch_add(1, Ordering::Relaxed);
-        if !cx.kernel.settings.may_patch() {
+        if !cx.kernel.settings.may_patch() || self.book.lock().trapped(site).is_err() {
             return;
         }
         for _ in 0..FETCHES {
@@ -132,11 +132,11 @@ impl Interception {
         let seen = shown.as_ref().map(|shown| shown as &dyn decide::Text);
         let decision = book.consider(site, rax, seen, &Room(patching));
         let missing = shown.as_ref().and_then(Shown::missing);
-        let fingerprint = shown.as_ref().and_then(|shown| Fingerprint::of(shown, site));
-        drop(shown);
         let Some(patch) = decision.patch() else {
             return missing;
         };
+        let fingerprint = shown.as_ref().and_then(|shown| Fingerprint::of(shown, site));
+        drop(shown);
         if write::apply(&mut book, patching, patch, Origin::Trap) {
             kernel.trace.patched.fetch_add(1, Ordering::Relaxed);
             if let (Some(text), Some(fingerprint)) = (text, fingerprint) {

@@ -22,17 +22,12 @@ use crate::memory::refusal::Outcome;
 use crate::process::interception::Stood;
 use crate::process::{Thread, exit, procfs, rseq, vsyscall};
 use crate::signal::deliver::{self, InterruptedCall};
-use crate::signal::fault;
+use crate::signal::fault::{self, DEBUG, FETCH, GENERAL_PROTECTION, PAGE_FAULT};
 use crate::syscalls::table;
 use crate::{start, trace};
 
-/// A page fault's vector.
-const PAGE_FAULT: u32 = 14;
-/// Vector of a step's end.
-const DEBUG: u32 = 1;
-/// Bits of a page fault's error code: a write, an instruction fetch.
+/// Bit of a page fault's error code: a write.
 const WRITE: u64 = 2;
-const FETCH: u64 = 16;
 /// Bytes of a `syscall` instruction.
 const SYSCALL_LEN: u64 = 2;
 /// The bit that makes a call an x32 one.
@@ -312,8 +307,7 @@ async fn faulted(cx: &mut Context<'_>) {
     } else {
         Access::Read
     };
-    let memory = Arc::clone(cx.memory());
-    let populated = cx.killable(memory.populate(raised.address, access)).await;
+    let populated = cx.killable(cx.memory().populate(raised.address, access)).await;
     match populated {
         // A thread that must end does not come back to the fault.
         Ok(Ok(())) | Err(Interrupted) => {}
@@ -326,7 +320,7 @@ fn door(cx: &mut Context<'_>) {
     if cx.registers.registers.rax & X32 != 0 {
         cx.registers.registers.rax = Errno::ENOSYS.because("").to_return_value().cast_unsigned();
     } else {
-        let raised = Fault { vector: 13, error: 0, address: 0 };
+        let raised = Fault { vector: GENERAL_PROTECTION, error: 0, address: 0 };
         fault::raise(cx, &raised, None);
     }
 }

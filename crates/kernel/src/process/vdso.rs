@@ -130,8 +130,11 @@ fn shared() -> Result<Arc<Shared>> {
     if let Some(shared) = SHARED.get() {
         return Ok(Arc::clone(shared));
     }
-    // Two that come here at once make the same pages twice; one of the pairs stays.
     let _writing = WRITING.lock();
+    // Another may have made them meanwhile: only what is in `SHARED` is ever written again.
+    if let Some(shared) = SHARED.get() {
+        return Ok(Arc::clone(shared));
+    }
     let made = Arc::new(Shared { numbers: Pages::new(), image: Pages::new() });
     let mut page = numbers();
     page.resize(platform::arena::PAGE, 0);

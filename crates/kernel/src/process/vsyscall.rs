@@ -12,17 +12,13 @@ use abi::nr;
 use platform::context::Fault;
 use platform::user;
 
-use crate::context::{self, Context};
+use crate::context::Context;
+use crate::signal::fault::{FETCH, GENERAL_PROTECTION, PAGE_FAULT};
 
 /// The first of the three; they lie [`STEP`] apart.
 const START: u64 = 0xffff_ffff_ff60_0000;
 const STEP: u64 = 0x400;
 const CALLS: [usize; 3] = [nr::GETTIMEOFDAY, nr::TIME, nr::GETCPU];
-
-const GENERAL_PROTECTION: u32 = 13;
-const PAGE_FAULT: u32 = 14;
-/// Bit of a page fault's error code: an instruction fetch.
-const FETCH: u64 = 16;
 
 /// A call whose address faulted, and where it returns to.
 pub(crate) struct Call {
@@ -62,10 +58,9 @@ impl Call {
     /// The call that a fault in the page was; `None` too when the stack holds no return address.
     pub(crate) fn of(cx: &mut Context<'_>, fault: &Fault) -> Option<Self> {
         let number = number(cx.registers.registers.rip).filter(|_| !is_of_pointer(fault))?;
-        let mut back = [0; 8];
-        context::read_bytes(cx.memory(), cx.registers.registers.rsp, &mut back).ok()?;
+        let back = cx.read::<u64>(cx.registers.registers.rsp).ok()?;
         let registers = &mut cx.registers.registers;
-        let call = Self { number, back: u64::from_le_bytes(back), rdx: registers.rdx };
+        let call = Self { number, back, rdx: registers.rdx };
         if number == nr::GETCPU {
             registers.rdx = 0; // its third argument is no part of this interface
         }

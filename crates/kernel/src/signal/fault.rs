@@ -27,12 +27,18 @@ const BUS_ADRERR: i32 = 2;
 const TRAP_TRACE: i32 = 2;
 
 const DIVIDE: u32 = 0;
-const DEBUG: u32 = 1;
+/// A vector: the end of a step.
+pub(crate) const DEBUG: u32 = 1;
 const BREAKPOINT: u32 = 3;
 const INVALID_OPCODE: u32 = 6;
 const SEGMENT_NOT_PRESENT: u32 = 11;
 const STACK_SEGMENT: u32 = 12;
-const PAGE_FAULT: u32 = 14;
+/// A vector: an access that paging does not admit.
+pub(crate) const PAGE_FAULT: u32 = 14;
+/// A vector: what has no other.
+pub(crate) const GENERAL_PROTECTION: u32 = 13;
+/// Bit of a page fault's error code: an instruction fetch.
+pub(crate) const FETCH: u64 = 16;
 const X87: u32 = 16;
 const ALIGNMENT: u32 = 17;
 const SIMD: u32 = 19;

@@ -239,7 +239,7 @@ fn before(
         Content::Text => cx.read_path(address).ok().map(|text| (STRING, text)),
         Content::Texts => texts(cx, address),
         Content::Number => {
-            let count = u32::try_from(addresses(cx, address, usize::MAX)?.len()).ok()?;
+            let count = u32::try_from(count(cx, address)?).ok()?;
             Some((BYTES, count.to_le_bytes().to_vec()))
         }
         Content::Input(other) => memory(cx, address, args.size(other), CONTENT_MAX),
@@ -299,6 +299,16 @@ fn addresses(cx: &Context<'_>, list: u64, most: usize) -> Option<Vec<u64>> {
         at = at.checked_add(8)?;
     }
     Some(found)
+}
+
+/// How many words a list of words has before its null; `None` for more than execve(2) could take.
+fn count(cx: &Context<'_>, list: u64) -> Option<u64> {
+    const MOST: u64 = 1 << 20;
+    (0..MOST).find_map(|index| match cx.read::<u64>(list.checked_add(8 * index)?) {
+        Ok(0) => Some(Some(index)),
+        Ok(_) => None,
+        Err(_) => Some(None),
+    })?
 }
 
 /// Strings, each with its NUL.

@@ -57,6 +57,8 @@ pub struct Client {
     cq_head: u32,
     slots: Slots,
     counters: Counters,
+    /// Cancellations for which the ring had no room yet.
+    untold: Vec<Submission>,
 }
 
 impl Client {
@@ -72,6 +74,7 @@ impl Client {
             sq_head_seen: 0,
             cq_head: 0,
             slots: Slots::new(IN_FLIGHT),
+            untold: Vec::new(),
             counters: Counters::default(),
         }
     }
@@ -150,9 +153,26 @@ impl Client {
     pub fn cancel(&mut self, ticket: Ticket) -> Result<Option<Waker>, Broken> {
         let (in_flight, waker) = self.slots.abandon(ticket);
         if in_flight {
-            self.tell(Submission::cancel(ticket.user_data()))?;
+            let cancel = Submission::cancel(ticket.user_data());
+            if !self.tell(cancel)? {
+                self.untold.push(cancel);
+            }
         }
         Ok(waker)
+    }
+
+    /// Queues the cancellations for which there was no room, as far as there is some now.
+    ///
+    /// # Errors
+    /// [`Broken`].
+    pub fn catch_up(&mut self) -> Result<(), Broken> {
+        while let Some(cancel) = self.untold.last().copied() {
+            if !self.tell(cancel)? {
+                break;
+            }
+            self.untold.pop();
+        }
+        Ok(())
     }
 
     /// Nobody waits for an operation, which goes on: its slot stays taken until its completion.

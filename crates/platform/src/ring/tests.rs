@@ -130,6 +130,28 @@ fn an_abandoned_operation_keeps_its_slot_until_it_ends() {
 }
 
 #[test]
+fn a_cancellation_waits_for_room() {
+    let (mut client, shared) = ring();
+    let ticket = submit(&mut client, 10);
+    while client.tell(Submission::default()).expect("not broken") {}
+    client.cancel(ticket).expect("not broken");
+    client.catch_up().expect("not broken");
+    let mut full = 0;
+    host(shared, |s| {
+        full = s.sq_tail;
+        s.sq_head = full;
+    });
+    client.catch_up().expect("not broken");
+    client.catch_up().expect("not broken");
+    host(shared, |s| {
+        assert_eq!(s.sq_tail, full + 1, "once");
+        let entry = s.submissions[(full % SUBMISSIONS) as usize];
+        assert_eq!(entry.user_data, Submission::cancel(ticket.user_data()).user_data);
+        assert_eq!(entry.address, ticket.user_data());
+    });
+}
+
+#[test]
 fn a_handle_comes_in_two_halves() {
     let (mut client, shared) = ring();
     let ask = |client: &mut Client| {

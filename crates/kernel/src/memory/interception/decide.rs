@@ -164,22 +164,6 @@ impl Reason {
     pub fn may_pass(self) -> bool {
         matches!(self, Self::Claimed | Self::NoWindow | Self::NoPool | Self::Unsuitable)
     }
-
-    /// The counter's name in `adyton stat`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::NotSyscall => "not_syscall",
-            Self::Restorer => "restorer",
-            Self::Claimed => "claimed",
-            Self::Prefixed => "prefixed",
-            Self::NoWindow => "no_window",
-            Self::NoBytesBehind => "no_bytes_behind",
-            Self::NoPool => "no_pool",
-            Self::Mismatch => "mismatch",
-            Self::Late => "late",
-            Self::Unsuitable => "unsuitable",
-        }
-    }
 }
 
 /// What to do with a site.

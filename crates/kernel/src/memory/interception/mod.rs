@@ -91,7 +91,15 @@ impl Process {
         &self.pool
     }
 
-    /// Decides about the site of a system call that trapped with `rax`, and counts the trap.
+    /// Counts the trap of a site; whether to [`consider`](Self::consider) it, or why not.
+    ///
+    /// # Errors
+    /// The reason for which it goes on trapping.
+    pub fn trapped(&mut self, at: u64) -> Result<(), Reason> {
+        self.book.trapped(at)
+    }
+
+    /// Decides about the site of a system call that trapped with `rax`.
     ///
     /// `text` shows the site's mapping, which is private, file-backed, and not writable; `None` for
     /// any other, which is never rewritten.
@@ -102,9 +110,6 @@ impl Process {
         text: Option<&dyn Text>,
         space: &dyn Space,
     ) -> Decision {
-        if let Err(reason) = self.book.trapped(at) {
-            return Decision::LeaveTrap(reason);
-        }
         let Some(text) = text else {
             self.book.refuse(at, Reason::Unsuitable);
             return Decision::LeaveTrap(Reason::Unsuitable);

@@ -51,11 +51,6 @@ impl Pool {
         Self::default()
     }
 
-    /// Whether `rip` lies in a trampoline page.
-    pub fn contains(&self, rip: u64) -> bool {
-        self.pages.contains_key(&page_of(rip))
-    }
-
     /// The first of our pages that has a byte of `range`.
     pub fn first_in(&self, range: &Range<u64>) -> Option<u64> {
         self.pages.range(page_of(range.start)..range.end).next().map(|(base, _)| *base)

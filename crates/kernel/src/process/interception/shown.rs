@@ -2,7 +2,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::cell::Cell;
+use core::cell::{Cell, OnceCell};
 use core::ops::Range;
 
 use platform::arena;
@@ -30,6 +30,7 @@ pub(super) struct Shown<'a> {
     /// What patches replaced: addresses and the program's bytes.
     replaced: Vec<(u64, u8)>,
     missing: Cell<Option<u64>>,
+    functions: OnceCell<Functions>,
 }
 
 impl<'a> Shown<'a> {
@@ -42,7 +43,14 @@ impl<'a> Shown<'a> {
         let start = text.range.start.max(site.saturating_sub(AROUND));
         let near = start..text.range.end.min(site.saturating_add(AROUND));
         let replaced = book.replaced_in(&near);
-        Self { text, patching, near, replaced, missing: Cell::new(None) }
+        Self {
+            text,
+            patching,
+            near,
+            replaced,
+            missing: Cell::new(None),
+            functions: OnceCell::new(),
+        }
     }
 
     /// What was wanted and not there.
@@ -68,7 +76,11 @@ impl<'a> Shown<'a> {
         done
     }
 
-    fn functions(&self) -> Functions {
+    fn functions(&self) -> &Functions {
+        self.functions.get_or_init(|| self.find_functions())
+    }
+
+    fn find_functions(&self) -> Functions {
         let mut head = [0; arena::PAGE];
         let (offset, start) = (self.text.mapped.offset, self.text.range.start);
         if self.read_file(0, &mut head) < head.len() {
@@ -100,7 +112,7 @@ impl decide::Text for Shown<'_> {
         match self.functions() {
             Functions::Frames(section) => frames::function_start(
                 &|at, out: &mut [u8]| self.patching.read(at, out),
-                &section,
+                section,
                 address,
             ),
             Functions::Go { .. } => self.function(address).map(|function| function.start),
@@ -112,13 +124,13 @@ impl decide::Text for Shown<'_> {
         match self.functions() {
             Functions::Frames(section) => frames::function(
                 &|at, out: &mut [u8]| self.patching.read(at, out),
-                &section,
+                section,
                 address,
             ),
             Functions::Go { table, bias } => {
                 let read = |at, out: &mut [u8]| self.read_file(at, out);
-                let found = table.function(&read, address.wrapping_sub(bias))?;
-                Some(found.start.wrapping_add(bias)..found.end.wrapping_add(bias))
+                let found = table.function(&read, address.wrapping_sub(*bias))?;
+                Some(found.start.wrapping_add(*bias)..found.end.wrapping_add(*bias))
             }
             Functions::Unknown => None,
         }

@@ -314,8 +314,7 @@ fn text_that_ends() {
     world.check(&patch, 39);
     let mut world = World::new(Program { base: BASE, bytes: vec![0x0F], starts: Vec::new() });
     assert_eq!(refused(&world.trap(BASE, 39)), Reason::NotSyscall);
-    let decision = world.process.consider(BASE, 39, None, &world.space);
-    assert_eq!(refused(&decision), Reason::NotSyscall, "remembered");
+    assert_eq!(world.process.trapped(BASE), Err(Reason::NotSyscall), "remembered");
     assert_eq!(
         refused(&world.process.consider(BASE + 1, 39, None, &world.space)),
         Reason::Unsuitable

@@ -145,6 +145,9 @@ impl World {
 
     /// A trap at `site`: decides and writes.
     pub(super) fn trap(&mut self, site: u64, rax: u64) -> Decision {
+        if let Err(reason) = self.process.trapped(site) {
+            return Decision::LeaveTrap(reason);
+        }
         let decision = self.process.consider(site, rax, Some(&self.original), &self.space);
         if let Some(patch) = decision.patch() {
             self.apply(patch, Origin::Trap);

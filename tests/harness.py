@@ -8,6 +8,7 @@ outcomes have to be equal to the byte.
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import hashlib
 import os
 import re
@@ -259,9 +260,9 @@ class Machine:
         assert b"cannot go on" not in native.stdout, f"the test itself fails: {native.described()}"
         assert b": NO\n" not in native.stdout, f"Linux refutes the test: {native.described()}"
         assert native.status is not None, f"too slow even on Linux: {' '.join(command)}"
-        assert inside.described().splitlines() == native.described().splitlines(), (
-            f"inside differs from Linux: {' '.join(command)}"
-        )
+        shown = [outcome.described().splitlines() for outcome in (native, inside)]
+        different = "\n".join(difflib.unified_diff(*shown, "Linux", "inside", lineterm=""))
+        assert not different, f"inside differs from Linux: {' '.join(command)}\n{different}"
         assert inside == native, f"inside differs from Linux: {' '.join(command)}"
         return native
 

@@ -135,7 +135,9 @@ impl Extended {
             (Existing::Require, false) => return Err(none()),
             _ => {}
         }
-        let held: usize = all.iter().map(|(name, value)| name.len() + value.len()).sum();
+        // Without the value that it replaces.
+        let others = all.iter().filter(|(other, _)| other[..] != *name);
+        let held: usize = others.map(|(name, value)| name.len() + value.len()).sum();
         if held + name.len() + value.len() > TOTAL_MAX {
             return Err(Errno::ENOSPC.because("the file's extended attributes exceed 1 MiB"));
         }

@@ -228,6 +228,11 @@ pub trait Object: Any + Send + Sync {
         None
     }
 
+    /// Whether the host may make it ready, at any moment.
+    fn is_outside(&self) -> bool {
+        false
+    }
+
     /// Device-specific control.
     fn ioctl(
         &self,

@@ -386,6 +386,10 @@ impl Object for Stream {
         ready
     }
 
+    fn is_outside(&self) -> bool {
+        true
+    }
+
     fn readiness(&self) -> Option<&WaitQueue> {
         self.may_block().then_some(&self.bell.queue)
     }

@@ -182,7 +182,7 @@ fn called(cx: &Context<'_>) -> usize {
 #[inline]
 async fn call(cx: &mut Context<'_>) {
     if !call_at_once(cx) {
-        if table::only_asks_the_host(called(cx)) {
+        if table::only_asks_the_host(called(cx), &cx.registers.registers) {
             call_asking(cx).await;
         } else {
             call_waiting(cx).await;

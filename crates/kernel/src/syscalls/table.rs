@@ -3,6 +3,7 @@
 use core::future::Future;
 
 use abi::errno::Result;
+use abi::trap::Registers;
 use abi::{Errno, nr};
 
 use crate::arguments::Arguments;
@@ -103,13 +104,15 @@ fn of_family_at_once(cx: &mut Context<'_>, number: usize, args: &Arguments) -> O
 /// Whether a call looks something up, of the host perhaps, and changes nothing: when its thread must
 /// end, it may be given up in the middle.
 #[inline]
-pub(crate) fn only_asks_the_host(number: usize) -> bool {
+pub(crate) fn only_asks_the_host(number: usize, registers: &Registers) -> bool {
+    match number {
+        nr::OPEN => return !files::open_changes(registers.rsi),
+        nr::OPENAT => return !files::open_changes(registers.rdx),
+        _ => {}
+    }
     matches!(
         number,
-        nr::OPEN
-            | nr::OPENAT
-            | nr::OPENAT2
-            | nr::STAT
+        nr::STAT
             | nr::LSTAT
             | nr::NEWFSTATAT
             | nr::STATX

@@ -124,6 +124,17 @@ impl Source for Load {
             part
         })
     }
+
+    fn give_back(&mut self, bytes: &[u8]) -> bool {
+        let mut rest = bytes.len();
+        while rest > self.offset {
+            rest -= self.offset;
+            self.index -= 1;
+            self.offset = self.slots[self.index].len;
+        }
+        self.offset -= rest;
+        true
+    }
 }
 
 /// A page that is being filled.
@@ -212,7 +223,11 @@ impl End {
         if state.is_full() {
             return Err(self.pipe.writer_would_block(patience));
         }
-        Ok(state.capacity - state.slots.len())
+        let free = state.capacity - state.slots.len();
+        drop(state);
+        // Who looks may leave without using it; what woke it is there for the others too.
+        wake_next(&self.pipe.writers, &self.pipe.writer_blocked);
+        Ok(free)
     }
 
     /// Whether there are bytes; false: there are none, and nobody will write any.
@@ -222,6 +237,9 @@ impl End {
     pub fn has_bytes(&self, patience: Patience) -> Attempt<bool> {
         let state = self.pipe.state.lock();
         if !state.slots.is_empty() {
+            drop(state);
+            // As in `room`.
+            wake_next(&self.pipe.readers, &self.pipe.reader_blocked);
             return Ok(true);
         }
         if state.writers == 0 { Ok(false) } else { Err(self.pipe.reader_would_block(patience)) }
@@ -229,13 +247,19 @@ impl End {
 
     /// Puts slots behind those that are there. They are more than fit where others wrote meanwhile.
     pub fn push(&self, load: Load) {
+        if load.is_empty() {
+            return;
+        }
         let mut state = self.pipe.state.lock();
         state.slots.extend(load.slots);
         self.pipe.filled(state);
     }
 
     /// Takes off up to `len` bytes.
-    pub fn pull(&self, len: usize) -> Load {
+    ///
+    /// # Errors
+    /// ENOMEM when there are some and none can be taken off.
+    pub fn pull(&self, len: usize) -> Attempt<Load> {
         let mut load = Load::default();
         let mut left = len;
         let mut state = self.pipe.state.lock();
@@ -245,8 +269,9 @@ impl End {
             left -= slot.len;
             load.slots.push_back(slot);
         }
+        let stuck = load.is_empty() && !state.slots.is_empty();
         self.pipe.emptied(state, was_full);
-        load
+        if stuck { Err(no_page()) } else { Ok(load) }
     }
 
     /// Puts back what [`End::pull`] took off and nobody wanted.
@@ -318,8 +343,6 @@ impl End {
         drop(from_state);
         if done > 0 {
             to.pipe.filled(to_state);
-            // What woke this one is there for the others too.
-            wake_next(&self.pipe.readers, &self.pipe.reader_blocked);
         }
         Ok(done)
     }

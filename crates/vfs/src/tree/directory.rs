@@ -111,9 +111,11 @@ impl Directory {
         }
         let turns = &self.shared.turns;
         let before = turns.quiet();
-        let found = self.ask_now(here, name).await;
-        if before.is_some() && turns.quiet() == before {
-            return found;
+        if before.is_some() {
+            let answer = self.ask_below(name).await;
+            if turns.quiet() == before {
+                return self.heed(here, name, answer);
+            }
         }
         let _turn = turns.take().await;
         self.ask_now(here, name).await
@@ -121,12 +123,29 @@ impl Directory {
 
     /// Asks the layer below for a name, in a turn or where no turns are taken.
     async fn ask_now(&self, here: &Arc<Dentry>, name: &[u8]) -> Result<Option<Arc<Dentry>>> {
-        let Some(origin) = &self.origin else {
-            return Ok(self.children.lock().here(name).cloned());
-        };
+        let answer = self.ask_below(name).await;
+        self.heed(here, name, answer)
+    }
+
+    /// What the layer below says of a name, and the moment when it was asked; `None`: there is none.
+    async fn ask_below(&self, name: &[u8]) -> Option<(Result<Stat>, u64)> {
+        let origin = self.origin.as_ref()?;
         let path = origin.path_of(name);
         let asked = storage::pages::moment();
-        match origin.lower().stat(&path).await {
+        Some((origin.lower().stat(&path).await, asked))
+    }
+
+    /// Makes known here what the layer below said.
+    fn heed(
+        &self,
+        here: &Arc<Dentry>,
+        name: &[u8],
+        answer: Option<(Result<Stat>, u64)>,
+    ) -> Result<Option<Arc<Dentry>>> {
+        let (Some(origin), Some((said, asked))) = (&self.origin, answer) else {
+            return Ok(self.children.lock().here(name).cloned());
+        };
+        match said {
             Ok(stat) => self.adopt(here, origin, name, (&stat, asked)),
             Err(error) if error.errno == Errno::ENOENT => Ok(self.not_below(name, asked)),
             Err(error) => Err(error),

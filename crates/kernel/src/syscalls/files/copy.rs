@@ -149,7 +149,9 @@ async fn piece(cx: &Context<'_>, from: &Side, to: &mut Side, stage: &mut Stage) 
         match from.file.object().read(&from.file, position, stage) {
             Ok(_) => break,
             Err(Stop::Error(error)) => return Err(error),
-            Err(Stop::Fill { offset, len }) => from.file.object().fill(offset, len).await?,
+            Err(Stop::Fill { offset, len }) => {
+                super::transfer::fill(cx, &from.file, offset, len).await?;
+            }
             Err(Stop::WouldBlock) => {
                 return Err(Errno::EAGAIN.because("O_NONBLOCK, and it is not ready"));
             }

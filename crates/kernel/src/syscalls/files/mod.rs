@@ -28,6 +28,7 @@ use abi::nr;
 use crate::arguments::Arguments;
 use crate::context::Context;
 
+pub(super) use open::changes as open_changes;
 pub(super) use transfer::{plain_at_once, read};
 
 /// Calls that finish at once; `None`: not here, or it must wait.

@@ -31,6 +31,12 @@ const STATUS: u32 = 0o3
     | Status::SYNC.bits()
     | Status::PATH.bits();
 
+/// Whether opening with these flags (their register) may change what there is.
+pub(in crate::syscalls) const fn changes(flags: u64) -> bool {
+    let changing = How::CREATE.union(How::TRUNCATE).union(How::TEMPORARY);
+    flags & changing.bits() as u64 != 0
+}
+
 /// open(2).
 pub(super) async fn open(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     let path = cx.read_path(args.address(0))?;

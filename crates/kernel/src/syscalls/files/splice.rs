@@ -10,6 +10,7 @@ mod memory;
 use abi::Errno;
 use abi::errno::{Error, Result};
 use executor::wait_queue::WaitQueue;
+use platform::arena::PAGE;
 use vfs::object::{Attempt, OpenFile, Stop};
 use vfs::pipe::End;
 use vfs::pipe::splice::Patience;
@@ -35,8 +36,6 @@ bitflags::bitflags! {
         const GIFT = 8;
     }
 }
-
-const PAGE: usize = 4096;
 
 impl Flags {
     fn decode(raw: u32) -> Result<Self> {

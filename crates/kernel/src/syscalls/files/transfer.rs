@@ -82,22 +82,24 @@ struct Transfer<'a> {
     limit: u64,
 }
 
+/// Brings contents in that an attempt missed; a host that never answers is given up with the thread.
+pub(super) async fn fill(cx: &Context<'_>, file: &OpenFile, offset: u64, len: u64) -> Result<()> {
+    cx.killable(file.object().fill(offset, len)).await.map_err(Error::from)?
+}
+
+/// Which way bytes go by a call; `None`: it is not one of these.
+const fn way(number: usize) -> Option<Way> {
+    use abi::nr;
+    match number {
+        nr::READ | nr::PREAD64 | nr::READV | nr::PREADV | nr::PREADV2 => Some(Way::In),
+        nr::WRITE | nr::PWRITE64 | nr::WRITEV | nr::PWRITEV | nr::PWRITEV2 => Some(Way::Out),
+        _ => None,
+    }
+}
+
 /// Whether this is one of these calls.
 pub(super) const fn is_transfer(number: usize) -> bool {
-    use abi::nr;
-    matches!(
-        number,
-        nr::READ
-            | nr::WRITE
-            | nr::PREAD64
-            | nr::PWRITE64
-            | nr::READV
-            | nr::WRITEV
-            | nr::PREADV
-            | nr::PWRITEV
-            | nr::PREADV2
-            | nr::PWRITEV2
-    )
+    way(number).is_some()
 }
 
 /// Calls that may finish at once; `None`: they must wait, or are not here.
@@ -163,11 +165,7 @@ impl Request {
     fn decode(number: usize, args: &Arguments) -> Option<Result<Self>> {
         use abi::nr;
         let fd = args.fd(0);
-        let way = match number {
-            nr::READ | nr::PREAD64 | nr::READV | nr::PREADV | nr::PREADV2 => Way::In,
-            nr::WRITE | nr::PWRITE64 | nr::WRITEV | nr::PWRITEV | nr::PWRITEV2 => Way::Out,
-            _ => return None,
-        };
+        let way = way(number)?;
         if matches!(number, nr::READ | nr::WRITE) {
             let buffers = Buffers::One(args.buffer(1, 2));
             return Some(Ok(Self { fd, way, at: None, flags: Flags::empty(), buffers }));
@@ -365,8 +363,7 @@ impl<'a> Transfer<'a> {
                 Ok(()) => break,
                 Err(Stop::Error(error)) => return Err(error),
                 Err(Stop::Fill { offset, len }) if !self.flags.contains(Flags::NO_WAIT) => {
-                    let filled = cx.killable(self.file.object().fill(offset, len));
-                    filled.await.map_err(Error::from)??;
+                    fill(cx, self.file, offset, len).await?;
                 }
                 Err(Stop::Fill { .. } | Stop::WouldBlock) => {
                     return Err(Errno::EAGAIN.because(NOT_NOW));

@@ -15,7 +15,7 @@ use crate::context::Context;
 use crate::process::limits::{INFINITY, Resource};
 use crate::signal::info::Info;
 use crate::signal::{Signal, send};
-use crate::syscalls::files::transfer;
+use crate::syscalls::files::transfer::{self, fill};
 
 /// The end of a splice that is no pipe.
 pub(super) struct Side<'a> {
@@ -103,7 +103,11 @@ pub(super) async fn to_file(
             Err(_) => break,
             Ok(part) => part,
         };
-        let mut load = source.pull(part);
+        let mut load = match source.pull(part) {
+            Err(Stop::Error(error)) if done == 0 => return Err(error),
+            Err(_) => break,
+            Ok(load) => load,
+        };
         let (written, outcome) = write(cx, side, &mut load).await;
         let rest = !load.is_empty();
         source.put_back(load);
@@ -152,7 +156,7 @@ async fn write(cx: &Context<'_>, side: &mut Side<'_>, load: &mut Load) -> (usize
             }
             Err(Stop::Error(error)) => break Err(error),
             Err(Stop::Fill { offset, len }) => {
-                if let Err(error) = object.fill(offset, len).await {
+                if let Err(error) = fill(cx, file, offset, len).await {
                     break Err(error);
                 }
             }
@@ -230,7 +234,7 @@ async fn read(
         match load.add(len, |sink| object.read(file, position, sink)) {
             Ok(read) => return Ok(read),
             Err(Stop::Error(error)) => return Err(error),
-            Err(Stop::Fill { offset, len }) => object.fill(offset, len).await?,
+            Err(Stop::Fill { offset, len }) => fill(cx, file, offset, len).await?,
             Err(Stop::WouldBlock) => {
                 let queue = object.readiness().ok_or(Errno::EAGAIN)?;
                 let gives_up = !first || flags.or_of(file).contains(Flags::NONBLOCK);

@@ -11,7 +11,7 @@ use platform::vcpu;
 use vfs::object::{Attempt, OpenFile, Stop};
 
 use super::{ATOMIC, Buffers, Flags, Partial, Request, Transfer, Way, at_once, checked, waiting};
-use crate::arguments::{Arguments, Fd};
+use crate::arguments::Arguments;
 use crate::context::{Context, Found, UserBuffers};
 use crate::process::limits::INFINITY;
 
@@ -48,29 +48,37 @@ pub(in crate::syscalls) fn plain_at_once(
     let mut buffers = cx.buffer(range);
     let attempt = |file: &Arc<OpenFile>| straight(file, way, range.len, &mut buffers, &mut stop);
     let files = &cx.process.files;
+    // The file that was looked at, where another may stand under its number now.
+    let mut own = None;
     let outcome = if vcpu::count() == 1 {
         // A reference of one's own to the file would cost two locked instructions. Alone, nobody closes
         // it meanwhile or waits for the table's lock; and no such object looks at the table.
         files.borrowed(args.fd(0), attempt)
     } else {
-        files.get(args.fd(0)).ok().as_ref().map(attempt)
+        own = files.get(args.fd(0)).ok();
+        own.as_ref().map(attempt)
     };
+    let file = || own.map_or_else(|| files.get(args.fd(0)), Ok);
     match outcome {
         Some(Straight::Done(done)) => Some(Ok(done as u64)),
         None | Some(Straight::Not) => at_once(cx, number, args),
-        Some(Straight::Part(done)) => plain_rest(cx, args.fd(0), way, buffers, done, Ok(())),
+        Some(Straight::Part(done)) => match file() {
+            Ok(file) => plain_rest(cx, &file, way, buffers, done, Ok(())),
+            Err(error) => Some(Err(error)),
+        },
         Some(stopped) => {
             let blocked = matches!(stopped, Straight::Blocked);
-            if (blocked || matches!(stop, Some(Stop::Fill { .. })))
-                && let Ok(file) = files.get(args.fd(0))
-                && !file.nonblocking()
-            {
+            let file = match file() {
+                Ok(file) => file,
+                Err(error) => return Some(Err(error)),
+            };
+            if (blocked || matches!(stop, Some(Stop::Fill { .. }))) && !file.nonblocking() {
                 drop(buffers);
                 cx.found = Some(Found { file, blocked });
                 return None;
             }
             let stop = stop.unwrap_or(Stop::WouldBlock);
-            plain_rest(cx, args.fd(0), way, buffers, 0, Err(stop))
+            plain_rest(cx, &file, way, buffers, 0, Err(stop))
         }
     }
 }
@@ -78,16 +86,12 @@ pub(in crate::syscalls) fn plain_at_once(
 /// What is left of a plain call that did not succeed plainly.
 fn plain_rest<'a>(
     cx: &'a Context<'_>,
-    fd: Fd,
+    file: &'a Arc<OpenFile>,
     way: Way,
     buffers: UserBuffers<'a>,
     done: usize,
     outcome: Attempt<()>,
 ) -> Option<Result<u64>> {
-    let file = &match cx.process.files.get(fd) {
-        Ok(file) => file,
-        Err(error) => return Some(Err(error)),
-    };
     let flags = Flags::empty();
     let mut transfer = Transfer { file, way, at: None, buffers, flags, done, limit: INFINITY };
     let outcome = if done > 0 { transfer.attempt(Partial::Undo) } else { outcome };
@@ -173,12 +177,13 @@ async fn stream_read(cx: &Context<'_>, found: &Found, range: UserRange) -> Resul
     let range = checked(range)?;
     let file = &found.file;
     let queue = file.object().readiness().ok_or(Errno::EAGAIN)?;
+    // Nobody has run since the last look, if nobody else runs the LibOS and the host tells of nothing.
+    let alone = vcpu::count() == 1 && !file.object().is_outside();
     let mut blocked = found.blocked;
     let stop = loop {
         let mut listener = queue.listen();
-        // The look that counts is the one after entering the queue; but alone, nobody has run since the
-        // one before.
-        if !blocked || vcpu::count() != 1 {
+        // The look that counts is the one after entering the queue; but alone it would say the same.
+        if !(blocked && alone) {
             match look(cx, file, range) {
                 Look::Done(done) => return Ok(done as u64),
                 Look::Blocked => {}

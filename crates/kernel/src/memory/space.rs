@@ -74,11 +74,6 @@ impl Key {
         Self { owner: object | Self::SHARED, place: offset }
     }
 
-    /// Whether other spaces may reach the word.
-    pub const fn is_shared(self) -> bool {
-        self.owner & Self::SHARED != 0
-    }
-
     /// A word in which bits of both halves are mixed, the upper ones best.
     #[inline]
     pub const fn mixed(self) -> u64 {

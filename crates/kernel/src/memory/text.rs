@@ -287,19 +287,6 @@ impl Patching<'_> {
         Ok(extent)
     }
 
-    /// A page of trampolines within 2 GiB of `site`.
-    ///
-    /// # Errors
-    /// ENOMEM when there is no room.
-    pub fn allocate_near(&mut self, site: u64) -> Result<(u64, Arc<Extent>)> {
-        const REACH: u64 = (1 << 31) - (1 << 16);
-        let range = site.saturating_sub(REACH)..site.saturating_add(REACH);
-        let page = self
-            .find_free(site, range)
-            .ok_or(Errno::ENOMEM.because("no free page within 2 GiB"))?;
-        Ok((page, self.allocate_at(page)?))
-    }
-
     /// Says which pages hold rewritten text or trampolines; all others are copied as they are.
     pub fn set_rewritten(&self, pages: impl Iterator<Item = u64>) {
         self.space.rewritten.set(pages);

@@ -13,6 +13,7 @@ use smallvec::SmallVec;
 use super::PAGE;
 use super::code::Code;
 use super::decide::Text;
+use super::stream::Stream;
 
 // What APX adds (the prefix REX2, more of EVEX) is not decoded: the LibOS does not start where it is
 // enabled.
@@ -28,7 +29,7 @@ const FORWARD_MAX: u64 = 32 << 10;
 const JUMPS_MAX: u64 = 32 << 10;
 /// Bytes of the longest direct jump.
 const JUMP_LONGEST: usize = 6;
-/// Bytes fetched at once by a forward decode.
+/// Bytes looked at at once for jumps.
 const CHUNK: usize = 256;
 
 /// What is known about the instruction in front of a system call.
@@ -115,8 +116,7 @@ fn jump_target(at: u64, bytes: &[u8]) -> Option<u64> {
     (at + len).checked_add_signed(distance)
 }
 
-/// Decodes from the start of the function that holds `site`; true when both `mov` and `site` are
-/// starts of instructions there and one follows the other.
+/// Decodes from the start of the function that holds `mov`; true when an instruction starts there.
 pub(crate) fn confirmed_from_start(text: &dyn Text, mov: u64, site: u64) -> bool {
     let Some(mut at) = text.function_start(mov) else {
         return false;
@@ -124,21 +124,12 @@ pub(crate) fn confirmed_from_start(text: &dyn Text, mov: u64, site: u64) -> bool
     if at > mov || site - at > FORWARD_MAX {
         return false;
     }
-    let mut buffer = [0_u8; CHUNK];
-    let mut held = 0..0_u64;
+    let mut stream = Stream::of(text);
     while at < mov {
-        if at < held.start || at + (LONGEST as u64) > held.end {
-            let got = text.read(at, &mut buffer).min(CHUNK);
-            held = at..at + got as u64;
-        }
-        let code = Code::new(held.start, &buffer);
-        let Some(instruction) = decode(&code, at) else {
+        let Some(instruction) = stream.decode(at) else {
             return false;
         };
-        at += instruction.len() as u64;
-        if at > held.end {
-            return false;
-        }
+        at = instruction.next_ip();
     }
     at == mov
 }

@@ -169,12 +169,8 @@ impl Reason {
 /// What to do with a site.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// Replace the `mov`.
-    Mov(Patch),
-    /// Replace the `syscall`.
-    Pun(Patch),
-    /// Replace the `syscall` and dead bytes.
-    Pad(Patch),
+    /// Replace an instruction, by the rule that the patch names.
+    Rewrite(Patch),
     /// Leave it.
     LeaveTrap(Reason),
 }
@@ -183,7 +179,7 @@ impl Decision {
     /// What is to be written, if anything.
     pub fn patch(&self) -> Option<&Patch> {
         match self {
-            Self::Mov(patch) | Self::Pun(patch) | Self::Pad(patch) => Some(patch),
+            Self::Rewrite(patch) => Some(patch),
             Self::LeaveTrap(_) => None,
         }
     }
@@ -206,27 +202,27 @@ pub fn decide(site: &Site<'_>, around: &Surroundings<'_>) -> Decision {
     let mut reason = Reason::Mismatch;
     if may(Rule::Mov) {
         match mov::adjacent(site, around) {
-            Ok(Some(patch)) => return Decision::Mov(patch),
+            Ok(Some(patch)) => return Decision::Rewrite(patch),
             Ok(None) => {}
             Err(why) => reason = why,
         }
     }
     if may(Rule::Pun) {
         match pun(site, around) {
-            Ok(patch) => return Decision::Pun(patch),
+            Ok(patch) => return Decision::Rewrite(patch),
             Err(why) => reason = why,
         }
     }
     if may(Rule::Pad) {
         match pad::pad(site, around, reason) {
-            Ok(patch) => return Decision::Pad(patch),
+            Ok(patch) => return Decision::Rewrite(patch),
             Err(why) => reason = why,
         }
     }
     // The others serve those too who jump to the `syscall`.
     if may(Rule::Mov) {
         match mov::apart(site, around) {
-            Ok(Some(patch)) => return Decision::Mov(patch),
+            Ok(Some(patch)) => return Decision::Rewrite(patch),
             Ok(None) => {}
             Err(why) => reason = why,
         }

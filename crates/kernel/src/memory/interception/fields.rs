@@ -28,3 +28,22 @@ pub(crate) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
 pub(crate) fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     array(bytes, at).map(u64::from_le_bytes)
 }
+
+/// How many of `count` rows, sorted by where they start, start at or before `address`.
+pub(crate) fn rows_up_to(
+    count: u64,
+    address: u64,
+    start: impl Fn(u64) -> Option<u64>,
+) -> Option<u64> {
+    // Invariant: rows below `low` start at or before the address, those from `high` on after it.
+    let (mut low, mut high) = (0, count);
+    while low < high {
+        let middle = low.midpoint(high);
+        if start(middle)? <= address {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    Some(low)
+}

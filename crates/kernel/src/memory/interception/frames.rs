@@ -9,7 +9,7 @@
 
 use core::ops::Range;
 
-use super::fields::{Read, fetch, u16_at, u32_at, u64_at};
+use super::fields::{Read, fetch, rows_up_to, u16_at, u32_at, u64_at};
 
 /// Bytes of an ELF header and of one program header.
 const EHDR: usize = 64;
@@ -93,19 +93,10 @@ fn find(read: Read<'_>, section: &Range<u64>, address: u64) -> Option<Function> 
         let bytes: [u8; ROW] = fetch(read, section.start + HEAD as u64 + index * ROW as u64)?;
         Some((relative(section.start, &bytes, 0)?, relative(section.start, &bytes, 4)?))
     };
-    // Invariant: rows below `low` start at or before the address, rows from `high` on after it.
-    let (mut low, mut high) = (0, rows);
-    while low < high {
-        let middle = low.midpoint(high);
-        if row(middle)?.0 <= address {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    let (start, entry) = row(low.checked_sub(1)?)?;
+    let after = rows_up_to(rows, address, |index| row(index).map(|(start, _)| start))?;
+    let (start, entry) = row(after.checked_sub(1)?)?;
     let length = covered(read, entry, start)?;
-    let next = if low < rows { row(low).map(|(next, _)| next) } else { None };
+    let next = if after < rows { row(after).map(|(next, _)| next) } else { None };
     Some(Function { start, length, next })
 }
 

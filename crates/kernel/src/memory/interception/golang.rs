@@ -9,7 +9,7 @@
 
 use core::ops::Range;
 
-use super::fields::{Read, fetch, u16_at, u32_at, u64_at};
+use super::fields::{Read, fetch, rows_up_to, u16_at, u32_at, u64_at};
 
 /// Bytes of an ELF header and of one section header.
 const EHDR: usize = 64;
@@ -88,17 +88,8 @@ impl Table {
             let row: [u8; 4] = fetch(read, self.rows.checked_add(index * ROW)?)?;
             self.text.checked_add(u64::from(u32::from_le_bytes(row)))
         };
-        // Invariant: functions below `low` start at or before the address, those from `high` on after.
-        let (mut low, mut high) = (0, self.count);
-        while low < high {
-            let middle = low.midpoint(high);
-            if start(middle)? <= address {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        let found = start(low.checked_sub(1)?)?..start(low)?;
+        let next = rows_up_to(self.count, address, start)?;
+        let found = start(next.checked_sub(1)?)?..start(next)?;
         found.contains(&address).then_some(found)
     }
 }

@@ -16,7 +16,7 @@
 //!
 //! Parts: [`claims`], [`sites`], [`pool`] (a process's book and pages), [`learned`] (sites of files,
 //! for all processes), `mov` (the first rule), `boundary`
-//! (is that `mov` an instruction?), `between` (what may follow it), [`frames`] and [`golang`] (where a
+//! (is that `mov` an instruction?), `stream` (decoding from a start), `between` (what may follow it), [`frames`] and [`golang`] (where a
 //! function begins), `pad` (the third rule), [`patch`], [`code`]. Trusted. Neighbours: `memory` (address space, private copies of text),
 //! `platform` (the entry, the gate that stops vCPUs).
 
@@ -37,6 +37,7 @@ mod pad;
 pub mod patch;
 pub mod pool;
 pub mod sites;
+mod stream;
 #[cfg(test)]
 mod tests;
 pub mod trampoline;

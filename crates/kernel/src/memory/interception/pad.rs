@@ -9,18 +9,16 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic};
+use iced_x86::{FlowControl, Instruction, Mnemonic};
 
-use super::boundary::LONGEST;
 use super::code::{page_of, rel32};
 use super::decide::{self, Reason, Rule, SYSCALL, Site, Surroundings, Text};
 use super::patch::{Pad, Patch, SHORT, Span, Store, Trampoline};
+use super::stream::Stream;
 use super::trampoline::{self, JMP};
 
 /// Bytes of a function that are decoded before giving up.
 const FUNCTION_MAX: u64 = 32 << 10;
-/// Bytes fetched at once.
-const CHUNK: usize = 256;
 
 /// Decides about rule *pad*; `otherwise` is why the rules before it did not fit.
 pub(crate) fn pad(
@@ -80,7 +78,7 @@ fn dead_end(text: &dyn Text, stretch: &Range<u64>, through: Option<u64>) -> Opti
     if stretch.end.checked_sub(stretch.start)? > FUNCTION_MAX {
         return None;
     }
-    let mut stream = Stream { text, buffer: [0; CHUNK], held: 0..0 };
+    let mut stream = Stream::of(text);
     let mut passed = through.is_none();
     let mut targets = Vec::new();
     // Where padding begins, once control can't come to it from before.
@@ -114,28 +112,6 @@ fn ends_flow(instruction: &Instruction) -> bool {
     matches!(flow, FlowControl::Return | FlowControl::UnconditionalBranch)
         || flow == FlowControl::IndirectBranch
         || instruction.mnemonic() == Mnemonic::Ud2
-}
-
-/// Text that is decoded from front to back.
-struct Stream<'a> {
-    text: &'a dyn Text,
-    buffer: [u8; CHUNK],
-    held: Range<u64>,
-}
-
-impl Stream<'_> {
-    fn decode(&mut self, at: u64) -> Option<Instruction> {
-        if at < self.held.start || at + (LONGEST as u64) > self.held.end {
-            let got = self.text.read(at, &mut self.buffer).min(CHUNK);
-            self.held = at..at + got as u64;
-        }
-        let from = usize::try_from(at - self.held.start).ok()?;
-        let until = usize::try_from(self.held.end - self.held.start).ok()?;
-        let bytes = self.buffer.get(from..until)?;
-        let mut decoder = Decoder::with_ip(64, bytes, at, DecoderOptions::NONE);
-        let instruction = decoder.decode();
-        (!instruction.is_invalid()).then_some(instruction)
-    }
 }
 
 fn bytes(text: &dyn Text, at: u64) -> Option<[u8; 5]> {

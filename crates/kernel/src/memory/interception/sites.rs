@@ -183,13 +183,6 @@ impl Book {
         at.iter().filter_map(|at| self.entries.get(at)).map(|entry| entry.patch.clone()).collect()
     }
 
-    /// Whether [`Self::restore_in`] would find anything: the cheap question before every unmap.
-    pub fn is_clear(&self, range: &Range<u64>) -> bool {
-        self.claims.is_free(range)
-            && self.standing_in(range).next().is_none()
-            && self.trampolines.range(page_of(range.start)..range.end).next().is_none()
-    }
-
     /// Forgets the patch of the instruction at `at`, whose bytes have been put back or are gone.
     pub fn forget(&mut self, at: u64) -> Option<Patch> {
         let Entry { patch, .. } = self.entries.remove(&at)?;
@@ -221,14 +214,7 @@ impl Book {
     /// Puts the program's own bytes over what was read from memory at `at`.
     pub fn overlay(&self, at: u64, read: &mut [u8]) {
         let end = at.saturating_add(read.len() as u64);
-        for (address, byte) in self.replaced_in(&(at..end)) {
-            let place = address
-                .checked_sub(at)
-                .and_then(|offset| read.get_mut(usize::try_from(offset).ok()?));
-            if let Some(place) = place {
-                *place = byte;
-            }
-        }
+        lay_over(&self.replaced_in(&(at..end)), at, read);
     }
 
     /// The patch on whose way to the LibOS `rip` lies: in its trampoline, or at its pad. In a page's stub
@@ -265,5 +251,15 @@ impl Book {
             Rule::Pun => &mut self.counters.pun,
             Rule::Pad => &mut self.counters.pad,
         }
+    }
+}
+
+/// Puts bytes, given with their addresses in order, over what was read from memory at `at`.
+pub(crate) fn lay_over(bytes: &[(u64, u8)], at: u64, read: &mut [u8]) {
+    let first = bytes.partition_point(|(address, _)| *address < at);
+    for (address, byte) in bytes.iter().skip(first) {
+        let index = usize::try_from(address - at).ok();
+        let Some(place) = index.and_then(|index| read.get_mut(index)) else { break };
+        *place = *byte;
     }
 }

@@ -54,7 +54,7 @@ impl Gate {
         let upper = i32::from_le_bytes([b0, b1, b2, b3]);
         let mut out = [0; STUB];
         let [entry, foreign] = [self.entry.to_le_bytes(), self.foreign.to_le_bytes()];
-        let parts: [&[u8]; 13] = [
+        let parts: [&[u8]; 12] = [
             &[0x49, 0x89, 0xCB],             // mov %rcx,%r11
             &[0xF3, 0x48, 0x0F, 0xAE, 0xC9], // rdgsbase %rcx
             &[0x48, 0x0F, 0xC9],             // bswap %rcx
@@ -67,7 +67,6 @@ impl Gate {
             &[0xFF, 0x25, 0, 0, 0, 0],    // jmp *entry(%rip)
             &entry,
             &foreign,
-            &[],
         ];
         let mut bytes = parts.into_iter().flatten();
         out.fill_with(|| bytes.next().copied().unwrap_or(FILL));

@@ -9,7 +9,7 @@ use platform::arena;
 use storage::pages::Pages;
 
 use crate::memory::interception::decide;
-use crate::memory::interception::sites::Book;
+use crate::memory::interception::sites::{self, Book};
 use crate::memory::interception::{frames, golang};
 use crate::memory::text::{Patching, Text};
 
@@ -147,12 +147,7 @@ impl decide::Text for Shown<'_> {
         let most = usize::try_from(self.near.end - at).unwrap_or(usize::MAX);
         let wanted = most.min(buffer.len());
         let there = self.patching.read(at, &mut buffer[..wanted]);
-        let from = self.replaced.partition_point(|(address, _)| *address < at);
-        for (address, byte) in &self.replaced[from..] {
-            let place = usize::try_from(address - at).ok().filter(|index| *index < there);
-            let Some(index) = place else { break };
-            buffer[index] = *byte;
-        }
+        sites::lay_over(&self.replaced, at, &mut buffer[..there]);
         there
     }
 }

@@ -1,9 +1,9 @@
 //! A `mov` with other instructions between it and the `syscall`, in programs that have no other way.
 
-use super::world::{Program, World};
+use super::world::{Program, World, by};
 use crate::memory::interception::Origin;
 use crate::memory::interception::decide::{Decision, Reason, Rule};
-use crate::memory::interception::patch::{Call, Patch, Place};
+use crate::memory::interception::patch::{Call, Place};
 
 /// `mov $202,%eax`
 const MOV: [u8; 5] = [0xB8, 202, 0, 0, 0];
@@ -29,19 +29,12 @@ fn known(mov: &[u8], between: &[u8]) -> (World, u64, u64) {
     (world, at, site)
 }
 
-fn rewritten(decision: Decision) -> Patch {
-    match decision {
-        Decision::Mov(patch) => patch,
-        other => panic!("{other:?}"),
-    }
-}
-
 #[test]
 fn what_is_between_runs_in_the_trampoline() {
     for mov in [&MOV[..], &LONG] {
         let between = [&LEA[..], &[0x31, 0xFF]].concat();
         let (mut world, at, site) = low(mov, &between);
-        let patch = rewritten(world.trap(site, 202));
+        let patch = by(Rule::Mov, world.trap(site, 202));
         world.check(&patch, 202);
         assert_eq!((patch.at, patch.old.as_slice()), (at, mov));
         assert_eq!(patch.trampoline.code[5..][..between.len()], between);
@@ -81,7 +74,7 @@ fn instructions_that_may_be_between() {
     ];
     for between in movable {
         let (mut world, _, site) = known(&MOV, between);
-        let patch = rewritten(world.trap(site, 202));
+        let patch = by(Rule::Mov, world.trap(site, 202));
         world.check(&patch, 202);
     }
 }
@@ -130,7 +123,7 @@ fn only_a_mov_that_ran_is_replaced() {
     refused(&[&[0x8D][..], &MOV].concat(), &LEA, 202); // lea 202(%rax),%edi
     // A load that would have faulted, had it run; that nothing jumps behind it is not known for sure.
     let (mut world, _, site) = low(&LOAD, &LEA);
-    rewritten(world.trap(site, 202));
+    by(Rule::Mov, world.trap(site, 202));
     for jump in [&[0xEB, 6][..], &[0x74, 6], &[0xE9, 6, 0, 0, 0], &[0x0F, 0x84, 6, 0, 0, 0]] {
         refused(&[jump, &LOAD].concat(), &LEA, 202);
     }
@@ -154,7 +147,7 @@ fn only_a_mov_that_ran_is_replaced() {
 fn bytes_that_belong_to_others() {
     // syscall; mov; xor; syscall: a pun would need the mov's bytes.
     let (mut world, at, site) = low(&[&[0x0F, 0x05][..], &MOV].concat(), &[0x31, 0xFF]);
-    let patch = rewritten(world.trap(site, 202));
+    let patch = by(Rule::Mov, world.trap(site, 202));
     assert_eq!(patch.claim(), at + 2..site);
     assert_eq!(world.trap(at, 1), Decision::LeaveTrap(Reason::Claimed));
 }
@@ -164,13 +157,13 @@ fn who_changes_what_is_between_or_the_call_gets_all_back() {
     let (world, at, site) = low(&MOV, &LEA);
     for changed in at..site + 2 {
         let mut world = World::new(world.original.clone());
-        let patch = rewritten(world.trap(site, 202));
+        let patch = by(Rule::Mov, world.trap(site, 202));
         let range = changed..changed + 1;
-        assert!(!world.process.book().is_clear(&range));
+        assert!(!world.process.book().restore_in(&range).is_empty());
         assert_eq!(world.process.restore(&range), core::slice::from_ref(&patch), "{changed:#x}");
         world.program.write(&patch, true);
         assert_eq!(world.program.bytes, world.original.bytes);
-        assert!(world.process.book().is_clear(&(0..u64::MAX)));
+        assert!(world.process.book().restore_in(&(0..u64::MAX)).is_empty());
         // Who is in it by then goes on in the text.
         let inside = world.process.place_at(patch.trampoline.at, 1, 2);
         assert_eq!(inside, Some(Place::Between { number: 202, at: at + 5 }));
@@ -178,7 +171,7 @@ fn who_changes_what_is_between_or_the_call_gets_all_back() {
     for beside in [at - 1, site + 2] {
         let mut world = World::new(world.original.clone());
         world.trap(site, 202);
-        assert!(world.process.book().is_clear(&(beside..beside + 1)));
+        assert!(world.process.book().restore_in(&(beside..beside + 1)).is_empty());
         assert!(world.process.restore(&(beside..beside + 1)).is_empty());
     }
 }
@@ -187,7 +180,7 @@ fn who_changes_what_is_between_or_the_call_gets_all_back() {
 fn what_is_learned_of_them() {
     let (mut world, _, site) = known(&MOV, &LEA);
     let decision = world.process.consider_learned(site, Rule::Mov, &world.original, &world.space);
-    let patch = rewritten(decision);
+    let patch = by(Rule::Mov, decision);
     world.apply(&patch, Origin::Learned);
     world.check(&patch, 202);
     // That nothing jumps there can't be known before the program has run.
@@ -202,5 +195,5 @@ fn what_is_learned_of_them() {
     assert_eq!(decision, Decision::LeaveTrap(Reason::Mismatch));
     assert_eq!(world.trap(site, 201), Decision::LeaveTrap(Reason::NoWindow));
     let (mut world, _, site) = known(&MOV, &two);
-    assert_eq!(rewritten(world.trap(site, 202)).at, at);
+    assert_eq!(by(Rule::Mov, world.trap(site, 202)).at, at);
 }

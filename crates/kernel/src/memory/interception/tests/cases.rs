@@ -2,7 +2,7 @@
 
 use iced_x86::{Code, Decoder, DecoderOptions, Instruction};
 
-use super::world::{BASE, GATE, Program, World};
+use super::world::{BASE, GATE, Program, World, by, is_by};
 use crate::memory::interception::Origin;
 use crate::memory::interception::decide::{Decision, RESTORER, Reason, Rule};
 use crate::memory::interception::patch::Company::{Alone, OldOrNew, Unsynchronised};
@@ -22,7 +22,7 @@ fn refused(decision: &Decision) -> Reason {
 #[test]
 fn the_short_mov() {
     let (mut world, at) = World::around(&GETPPID);
-    let Decision::Mov(patch) = world.trap(at + 5, 39) else { panic!() };
+    let patch = by(Rule::Mov, world.trap(at + 5, 39));
     assert_eq!(patch.at, at);
     assert_eq!(patch.new[0], 0xE9);
     assert_eq!(world.program.slice(at + 5..at + 7), [0x0F, 0x05], "the system call stays");
@@ -51,7 +51,7 @@ fn the_long_mov_is_filled_up_with_a_nop() {
     let (mut world, at) = World::around(&[
         0x48, 0xC7, 0xC0, 39, 0, 0, 0, 0x0F, 0x05, 0x48, 0x3D, 1, 0xF0, 0xFF, 0xFF,
     ]);
-    let Decision::Mov(patch) = world.trap(at + 7, 39) else { panic!() };
+    let patch = by(Rule::Mov, world.trap(at + 7, 39));
     assert_eq!(patch.at, at);
     assert_eq!(patch.new[5..], [0x66, 0x90]);
     world.check(&patch, 39);
@@ -61,7 +61,7 @@ fn the_long_mov_is_filled_up_with_a_nop() {
 fn a_system_call_alone_becomes_a_pun() {
     let (mut world, at) =
         World::around(&[0x89, 0xF8, 0x0F, 0x05, 0x48, 0x3D, 0x00, 0xF0, 0xFF, 0xFF]);
-    let Decision::Pun(patch) = world.trap(at + 2, 39) else { panic!() };
+    let patch = by(Rule::Pun, world.trap(at + 2, 39));
     assert_eq!(patch.old[..], [0x0F, 0x05]);
     assert_eq!(patch.new[0], 0xE9);
     let distance = patch.trampoline.at - (at + 2 + 5);
@@ -76,7 +76,7 @@ fn prefixes_in_front_of_the_system_call() {
     // REX.W: no meaning to the system call, nor to the jump.
     let (mut world, at) =
         World::around(&[0xB8, 39, 0, 0, 0, 0x48, 0x0F, 0x05, 0x48, 0x3D, 0x00, 0xF0, 0xFF, 0xFF]);
-    let Decision::Pun(patch) = world.trap(at + 6, 39) else { panic!() };
+    let patch = by(Rule::Pun, world.trap(at + 6, 39));
     world.check(&patch, 39);
 }
 
@@ -99,7 +99,7 @@ fn a_pun_needs_its_window() {
 #[test]
 fn the_far_end_of_reach_takes_a_movabs() {
     let (mut world, at) = World::around(&[0x0F, 0x05, 0xFF, 0xFF, 0x7F]);
-    let Decision::Pun(patch) = world.trap(at, 39) else { panic!() };
+    let patch = by(Rule::Pun, world.trap(at, 39));
     assert_eq!(patch.trampoline.code.len(), 12, "the window's start is just in reach of lea");
     world.check(&patch, 39);
     let last = at + 5 + 0x7FFF_FFFF;
@@ -114,32 +114,32 @@ fn bytes_that_only_look_like_the_mov() {
     // mov $39,%r8d
     let (mut world, at) =
         World::around(&[0x41, 0xB8, 39, 0, 0, 0, 0x0F, 0x05, 0x48, 0x3D, 0, 0xF0]);
-    let Decision::Pun(patch) = world.trap(at + 6, 39) else { panic!() };
+    let patch = by(Rule::Pun, world.trap(at + 6, 39));
     world.check(&patch, 39);
     // lea 39(%rax),%edi
     let (mut world, at) =
         World::around(&[0x8D, 0xB8, 39, 0, 0, 0, 0x0F, 0x05, 0x48, 0x3D, 0, 0xF0]);
-    assert!(matches!(world.trap(at + 6, 39), Decision::Pun(_)));
+    assert!(is_by(Rule::Pun, &world.trap(at + 6, 39)));
     // nopl 39(%rax): has a memory operand and touches none
     let (mut world, at) =
         World::around(&[0x0F, 0x1F, 0xB8, 39, 0, 0, 0, 0x0F, 0x05, 0x48, 0x3D, 0, 0xF0]);
-    assert!(matches!(world.trap(at + 7, 39), Decision::Pun(_)));
+    assert!(is_by(Rule::Pun, &world.trap(at + 7, 39)));
     // movabs whose immediate ends so
     let (mut world, at) =
         World::around(&[0x48, 0xBB, 1, 2, 3, 0xB8, 39, 0, 0, 0, 0x0F, 0x05, 0x48, 0x3D, 0, 0xF0]);
-    assert!(matches!(world.trap(at + 10, 39), Decision::Pun(_)));
+    assert!(is_by(Rule::Pun, &world.trap(at + 10, 39)));
     // mov 39(%r8),%edi
     let (mut world, at) =
         World::around(&[0x41, 0x8B, 0xB8, 39, 0, 0, 0, 0x0F, 0x05, 0x48, 0x3D, 0, 0xF0]);
-    assert!(matches!(world.trap(at + 7, 39), Decision::Pun(_)));
+    assert!(is_by(Rule::Pun, &world.trap(at + 7, 39)));
     // mov %fs:39(%rax),%edi
     let (mut world, at) =
         World::around(&[0x64, 0x8B, 0xB8, 39, 0, 0, 0, 0x0F, 0x05, 0x48, 0x3D, 0, 0xF0]);
-    assert!(matches!(world.trap(at + 7, 39), Decision::Pun(_)));
+    assert!(is_by(Rule::Pun, &world.trap(at + 7, 39)));
     // cmpxchg %edi,39(%rax): it changes rax itself
     let (mut world, at) =
         World::around(&[0x0F, 0xB1, 0xB8, 39, 0, 0, 0, 0x0F, 0x05, 0x48, 0x3D, 0, 0xF0]);
-    assert!(matches!(world.trap(at + 7, 39), Decision::Pun(_)));
+    assert!(is_by(Rule::Pun, &world.trap(at + 7, 39)));
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn an_access_below_64k_cannot_have_run() {
     // The byte before is 8B: together a load from 39(%rax), which with rax = 39 would have faulted.
     let (mut world, at) =
         World::around(&[0x8B, 0xB8, 39, 0, 0, 0, 0x0F, 0x05, 0x48, 0x3D, 0, 0xF0]);
-    assert!(matches!(world.trap(at + 6, 39), Decision::Mov(_)));
+    assert!(is_by(Rule::Mov, &world.trap(at + 6, 39)));
 }
 
 #[test]
@@ -155,28 +155,28 @@ fn the_function_decides_what_bytes_leave_open() {
     // push $imm with 8D as its last byte, then the mov: as bytes the same as an lea's end.
     let bytes = [0x68, 1, 2, 3, 0x8D, 0xB8, 39, 0, 0, 0, 0x0F, 0x05, 0x48, 0x3D, 0, 0xF0];
     let (mut world, at) = World::around(&bytes);
-    assert!(matches!(world.trap(at + 10, 39), Decision::Pun(_)), "nothing known of functions");
+    assert!(is_by(Rule::Pun, &world.trap(at + 10, 39)), "nothing known of functions");
     let (mut program, at) = Program::padded(BASE, &bytes);
     program.starts.push(at);
-    assert!(matches!(World::new(program).trap(at + 10, 39), Decision::Mov(_)));
+    assert!(is_by(Rule::Mov, &World::new(program).trap(at + 10, 39)));
     let (mut program, at) = Program::padded(BASE, &bytes);
     program.starts.push(at - 700);
-    assert!(matches!(World::new(program).trap(at + 10, 39), Decision::Mov(_)), "in pieces");
+    assert!(is_by(Rule::Mov, &World::new(program).trap(at + 10, 39)), "in pieces");
     // And an lea that is one.
     let bytes = [0x68, 1, 2, 3, 4, 0x8D, 0xB8, 39, 0, 0, 0, 0x0F, 0x05, 0x48, 0x3D, 0, 0xF0];
     let (mut program, at) = Program::padded(BASE, &bytes);
     program.starts.push(at);
-    assert!(matches!(World::new(program).trap(at + 11, 39), Decision::Pun(_)));
+    assert!(is_by(Rule::Pun, &World::new(program).trap(at + 11, 39)));
 }
 
 #[test]
 fn rax_must_be_what_the_mov_loads() {
     let (mut world, at) = World::around(&GETPPID);
-    assert!(matches!(world.trap(at + 5, 40), Decision::Pun(_)));
+    assert!(is_by(Rule::Pun, &world.trap(at + 5, 40)));
     let (mut world, at) = World::around(&GETPPID);
-    assert!(matches!(world.trap(at + 5, 0x1_0000_0027), Decision::Pun(_)));
+    assert!(is_by(Rule::Pun, &world.trap(at + 5, 0x1_0000_0027)));
     let (mut world, at) = World::around(&[0xB8, 0, 4, 0, 0, 0x0F, 0x05, 0x48, 0x3D, 0, 0xF0]);
-    assert!(matches!(world.trap(at + 5, 1024), Decision::Pun(_)), "no number that large");
+    assert!(is_by(Rule::Pun, &world.trap(at + 5, 1024)), "no number that large");
 }
 
 #[test]
@@ -196,28 +196,28 @@ fn adjacent_system_calls_share_no_byte() {
     // musl: syscall; mov $60,%eax; syscall
     let bytes = [0x0F, 0x05, 0xB8, 60, 0, 0, 0, 0x0F, 0x05, 0xEB, 0xF7, 0x90, 0x90];
     let (mut world, at) = World::around(&bytes);
-    let Decision::Pun(first) = world.trap(at, 231) else { panic!() };
-    let Decision::Pun(second) = world.trap(at + 7, 60) else { panic!("its mov is claimed") };
+    let first = by(Rule::Pun, world.trap(at, 231));
+    let second = by(Rule::Pun, world.trap(at + 7, 60));
     world.check(&first, 231);
     world.check(&second, 60);
     let (mut world, at) = World::around(&bytes);
-    let Decision::Mov(second) = world.trap(at + 7, 60) else { panic!() };
+    let second = by(Rule::Mov, world.trap(at + 7, 60));
     assert_eq!(refused(&world.trap(at, 231)), Reason::Claimed);
     world.check(&second, 60);
     // Two bare ones.
     let bytes = [0x0F, 0x05, 0x0F, 0x05, 0x48, 0x3D, 0x00, 0xF0, 0xFF, 0xFF];
     let (mut world, at) = World::around(&bytes);
-    let Decision::Pun(_) = world.trap(at + 2, 39) else { panic!() };
+    let _ = by(Rule::Pun, world.trap(at + 2, 39));
     assert_eq!(refused(&world.trap(at, 39)), Reason::Claimed);
 }
 
 #[test]
 fn a_jump_to_the_system_call_gets_a_pun_of_its_own() {
     let (mut world, at) = World::around(&GETPPID);
-    let Decision::Mov(mov) = world.trap(at + 5, 39) else { panic!() };
+    let mov = by(Rule::Mov, world.trap(at + 5, 39));
     assert_eq!(refused(&world.trap(at + 5, 39)), Reason::Late);
     assert_eq!(refused(&world.trap(at + 5, 1)), Reason::Late);
-    let Decision::Pun(pun) = world.trap(at + 5, 1) else { panic!() };
+    let pun = by(Rule::Pun, world.trap(at + 5, 1));
     world.check(&mov, 39);
     world.check(&pun, 1);
     assert_eq!(refused(&world.trap(at + 5, 1)), Reason::Late, "and then it is done");
@@ -233,7 +233,7 @@ fn a_jump_to_the_system_call_gets_a_pun_of_its_own() {
         world.program.write(patch, true);
     }
     assert_eq!(world.program.bytes, world.original.bytes);
-    assert!(world.process.book().is_clear(&(0..u64::MAX)));
+    assert!(world.process.book().restore_in(&(0..u64::MAX)).is_empty());
     let mut pages: Vec<_> = undone.iter().map(|patch| patch.trampoline.page()).collect();
     pages.sort_unstable();
     assert!(world.process.reclaim(Round(0)).is_empty(), "not before a full round");
@@ -246,9 +246,9 @@ fn a_jump_to_the_system_call_gets_a_pun_of_its_own() {
 #[test]
 fn a_mapping_over_a_window_restores_its_sites() {
     let (mut world, at) = World::around(&[0x0F, 0x05, 0x48, 0x3D, 0x00, 0xF0, 0xFF, 0xFF]);
-    let Decision::Pun(patch) = world.trap(at, 39) else { panic!() };
+    let patch = by(Rule::Pun, world.trap(at, 39));
     let page = patch.trampoline.page();
-    assert!(!world.process.book().is_clear(&(page + 4000..page + 4096)));
+    assert!(!world.process.book().restore_in(&(page + 4000..page + 4096)).is_empty());
     let restored = world.process.restore(&(page..page + 4096));
     assert_eq!(restored, [patch]);
     world.process.hand_over(page..page + 4096);
@@ -264,7 +264,7 @@ fn a_refused_site_is_looked_at_again_when_a_page_may_be_free() {
     for _ in 0..63 {
         assert_eq!(refused(&world.trap(at, 39)), Reason::NoWindow);
     }
-    assert!(matches!(world.trap(at, 39), Decision::Pun(_)));
+    assert!(is_by(Rule::Pun, &world.trap(at, 39)));
     assert_eq!(world.process.book().unpatched_sites(), 0);
 }
 
@@ -289,7 +289,7 @@ fn readers_see_the_programs_own_bytes() {
 fn learned_sites_need_the_bytes_of_their_rule() {
     let (mut world, at) = World::around(&GETPPID);
     let decision = world.process.consider_learned(at + 5, Rule::Mov, &world.original, &world.space);
-    let Decision::Mov(patch) = decision else { panic!() };
+    let patch = by(Rule::Mov, decision);
     world.apply(&patch, Origin::Learned);
     world.check(&patch, 39);
     assert_eq!(world.process.book().counters().learned, 1);
@@ -310,7 +310,7 @@ fn text_that_ends() {
     let mut bytes = GETPPID.to_vec();
     bytes.resize(4096, 0x90);
     let mut world = World::new(Program { base: BASE, bytes, starts: Vec::new() });
-    let Decision::Mov(patch) = world.trap(BASE + 5, 39) else { panic!() };
+    let patch = by(Rule::Mov, world.trap(BASE + 5, 39));
     world.check(&patch, 39);
     let mut world = World::new(Program { base: BASE, bytes: vec![0x0F], starts: Vec::new() });
     assert_eq!(refused(&world.trap(BASE, 39)), Reason::NotSyscall);
@@ -359,7 +359,7 @@ fn a_site_across_a_line_is_still_rewritten() {
         bytes.extend_from_slice(&GETPPID);
         let (mut world, at) = World::around(&bytes);
         let at = at + shift as u64;
-        let Decision::Mov(patch) = world.trap(at + 5, 39) else { panic!() };
+        let patch = by(Rule::Mov, world.trap(at + 5, 39));
         world.check(&patch, 39);
         world.program.write(&patch, true);
         assert_eq!(world.program.bytes, world.original.bytes);
@@ -410,12 +410,8 @@ fn puns_share_a_page_without_overlap() {
         0x90,
     ];
     let (mut world, at) = World::around(&one.repeat(40));
-    let patches: Vec<_> = (0..40)
-        .map(|index| match world.trap(at + 2 + index * 16, 39) {
-            Decision::Pun(patch) => patch,
-            other => panic!("{other:?}"),
-        })
-        .collect();
+    let patches: Vec<_> =
+        (0..40).map(|index| by(Rule::Pun, world.trap(at + 2 + index * 16, 39))).collect();
     assert!(world.pages.len() <= 2);
     for patch in &patches {
         world.check(patch, 39);
@@ -439,7 +435,7 @@ fn dead_bytes_behind_a_function() {
     for end in [&[0xC3][..], &[0xEB, 0xF8], &[0xE9, 0, 0, 0, 1], &[0xFF, 0xE0], &[0x0F, 0x0B]] {
         for padding in [&[0xCC; 5][..], &[0x90; 5], &[0x66, 0x0F, 0x1F, 0x44, 0, 0]] {
             let (mut world, at) = low(&[&BARE[..], end, padding].concat());
-            let Decision::Pad(patch) = world.trap(at, 39) else { panic!("{end:x?} {padding:x?}") };
+            let patch = by(Rule::Pad, world.trap(at, 39));
             let pad = patch.pad.expect("a pad");
             assert_eq!(pad.at, at + 5 + end.len() as u64);
             assert_eq!(world.program.slice(at..at + 1), [0xEB]);
@@ -480,7 +476,7 @@ fn bytes_that_may_not_be_dead() {
     // Out of a short jump's reach, and just within.
     let far = |len: usize| [&BARE[..], &vec![0x90; len], &[0xC3], &[0xCC; 5]].concat();
     let (mut world, at) = low(&far(123));
-    assert!(matches!(world.trap(at, 39), Decision::Pad(_)));
+    assert!(is_by(Rule::Pad, &world.trap(at, 39)));
     let (mut world, at) = low(&far(124));
     assert_eq!(refused(&world.trap(at, 39)), Reason::NoWindow);
     // No function is known.
@@ -493,12 +489,12 @@ fn bytes_that_may_not_be_dead() {
 fn two_sites_share_dead_bytes_until_there_are_no_more() {
     let code = [&BARE[..], &BARE, &BARE, &[0xC3], &[0xCC; 12]].concat();
     let (mut world, at) = low(&code);
-    let Decision::Pad(first) = world.trap(at, 39) else { panic!() };
-    let Decision::Pad(second) = world.trap(at + 7, 39) else { panic!() };
+    let first = by(Rule::Pad, world.trap(at, 39));
+    let second = by(Rule::Pad, world.trap(at + 7, 39));
     assert_eq!(first.pad.expect("a pad").range().end, second.pad.expect("a pad").at);
     assert_eq!(refused(&world.trap(at + 14, 39)), Reason::NoWindow);
     // A pad does not cross into another page.
     let (mut world, at) = low(&[&[0x90; 4084][..], &BARE, &[0xC3], &[0xCC; 12]].concat());
-    let Decision::Pad(patch) = world.trap(at + 4084, 39) else { panic!() };
+    let patch = by(Rule::Pad, world.trap(at + 4084, 39));
     assert_eq!(patch.pad.expect("a pad").at % 4096, 0);
 }

@@ -1,11 +1,9 @@
 //! The machine's own libraries: how many sites each rule fits.
 
-use super::world::{GATE, Program, Taken};
+use super::world::{GATE, Program, Taken, is_by};
 use crate::memory::interception::claims::Claims;
 use crate::memory::interception::code::Code;
-use crate::memory::interception::decide::{
-    Decision, Proof, Rule, Site, Surroundings, Text, decide,
-};
+use crate::memory::interception::decide::{Proof, Rule, Site, Surroundings, Text, decide};
 use crate::memory::interception::pool::Pool;
 use crate::memory::interception::{AFTER, BEFORE};
 use crate::memory::interception::{frames, golang};
@@ -131,14 +129,12 @@ fn count(mapped: &Mapped) -> Counts {
             let (claims, windows) = (Claims::new(), pool.within(&space));
             let around = Surroundings { claims: &claims, windows: &windows, text: Some(mapped) };
             let ask = |proof| decide(&Site { at, code, proof }, &around);
-            let mov = matches!(
-                ask(Proof::Trapped { rax: rax.take().unwrap_or(u64::MAX) }),
-                Decision::Mov(_)
-            );
-            let pun = matches!(ask(Proof::Learned(Rule::Pun)), Decision::Pun(_));
+            let mov =
+                is_by(Rule::Mov, &ask(Proof::Trapped { rax: rax.take().unwrap_or(u64::MAX) }));
+            let pun = is_by(Rule::Pun, &ask(Proof::Learned(Rule::Pun)));
             counts.mov += u32::from(mov);
             counts.pun += u32::from(pun);
-            let pad = matches!(ask(Proof::Learned(Rule::Pad)), Decision::Pad(_));
+            let pad = is_by(Rule::Pad, &ask(Proof::Learned(Rule::Pad)));
             counts.pad += u32::from(pad);
             counts.any += u32::from(mov || pun || pad);
         }

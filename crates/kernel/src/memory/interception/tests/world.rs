@@ -222,3 +222,16 @@ impl World {
         assert_eq!(now, self.original.slice(behind));
     }
 }
+
+/// The patch of a decision to rewrite by this rule.
+pub(super) fn by(rule: Rule, decision: Decision) -> Patch {
+    match decision {
+        Decision::Rewrite(patch) if patch.rule == rule => patch,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Whether a decision is to rewrite by this rule.
+pub(super) fn is_by(rule: Rule, decision: &Decision) -> bool {
+    decision.patch().is_some_and(|patch| patch.rule == rule)
+}

@@ -68,6 +68,86 @@ def test_default(number: signal.Signals, codes: set[int]) -> None:
     assert process.returncode in codes
 
 
+_ALL = """
+import os, signal, time
+def on(number, frame):
+    os.write(1, b"%d\\n" % number)
+for s in set(range(1, 65)) - {9, 17, 19, 23, 32, 33}:
+    signal.signal(s, on)
+print("ready", flush=True)
+while True:
+    time.sleep(0.05)
+"""
+# Not the host's job control of terminals, and not what interrupts vCPUs or tells of children.
+_SENT = sorted(set(range(1, 65)) - {9, 17, 19, 21, 22, 23, 32, 33})
+
+
+def test_every_signal_that_somebody_sends_arrives() -> None:
+    """Those too that look like faults, and those that nobody sends usually."""
+    process = start("/usr/bin/python3", "-c", _ALL)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    for number in _SENT:
+        process.send_signal(number)
+        assert process.stdout.readline() == b"%d\n" % number
+    process.kill()
+    process.communicate(timeout=20)
+
+
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGTRAP, signal.SIGABRT, signal.SIGALRM])
+def test_a_sent_fault_is_no_fault(number: signal.Signals) -> None:
+    process = start("sleep", "30")
+    time.sleep(1)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode in {128 + number, -number}, err
+    assert b"LibOS" not in err
+
+
+def state(process: subprocess.Popen[bytes]) -> str:
+    return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def wait_for_state(process: subprocess.Popen[bytes], wanted: str) -> None:
+    deadline = time.monotonic() + 10
+    while state(process) not in wanted and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert state(process) in wanted
+
+
+_STOPS = """
+import signal, sys, time
+signal.signal(signal.SIGTSTP, getattr(signal, sys.argv[1]))
+print("ready", flush=True)
+begun = time.monotonic()
+while time.monotonic() < begun + 1.5:
+    time.sleep(0.05)
+print("went on", flush=True)
+"""
+
+
+def test_who_stops_is_seen_stopped() -> None:
+    process = start("/usr/bin/python3", "-c", _STOPS, "SIG_DFL")
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    process.send_signal(signal.SIGTSTP)
+    wait_for_state(process, "T")
+    process.send_signal(signal.SIGCONT)
+    wait_for_state(process, "SR")
+    assert process.communicate(timeout=20)[0] == b"went on\n"
+    assert process.returncode == 0
+
+
+def test_who_ignores_the_terminals_stop_is_not_stopped() -> None:
+    process = start("/usr/bin/python3", "-c", _STOPS, "SIG_IGN")
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    process.send_signal(signal.SIGTSTP)
+    assert process.stdout.readline() == b"went on\n"
+    process.communicate(timeout=20)
+    assert process.returncode == 0
+
+
 def living(group: int) -> list[int]:
     """Processes of a group that are not zombies."""
     found = []
@@ -141,3 +221,44 @@ def test_terminal(tmp_path: Path) -> None:
     finally:
         os.close(fd)
         os.waitpid(pid, 0)
+
+
+def typed(command: list[str], folder: Path) -> bytes:
+    """What a command writes to a terminal, its standard error included."""
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.environ.update(environment())
+        os.chdir(folder)
+        os.execvp(command[0], command)
+    seen = b""
+    with contextlib.suppress(OSError):
+        while piece := os.read(fd, 4096):
+            seen += piece
+    os.close(fd)
+    os.waitpid(pid, 0)
+    return seen
+
+
+def test_a_person_is_told_what_is_lost(tmp_path: Path) -> None:
+    """Of files that were in memory only; nobody is told of /tmp, or of what went to a volume."""
+    script = "echo a > one; echo b >> old; : > empty; echo c > /run/x; echo d > /kept/y"
+    (tmp_path / "old").write_text("before\n")
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    command = [*adyton_command(), "run", "-v", f"{kept}:/kept:rw", "sh", "-c", script]
+    seen = typed(command, tmp_path)
+    assert b"adyton: 2 files were written in memory and are gone" in seen, seen
+    assert b":rw keeps what is written" in seen
+    assert (kept / "y").read_text() == "d\n"
+    quiet = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, env=environment(), timeout=60
+    )
+    assert (quiet.returncode, quiet.stderr) == (0, b"")
+    assert b"adyton" not in typed([*adyton_command(), "run", "cat", "old"], tmp_path)
+
+
+def test_counters_that_cannot_be_written_are_told_of(tmp_path: Path) -> None:
+    words = [*adyton_command(), "run", "--stat", "/dev/full", "true"]
+    done = subprocess.run(words, capture_output=True, env=environment(), timeout=60, cwd=tmp_path)
+    assert done.returncode == 0
+    assert done.stderr.startswith(b"adyton: the counters can't be written"), done.stderr

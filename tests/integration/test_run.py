@@ -59,6 +59,7 @@ def test_exit_codes() -> None:
         (("bench", "none"), 125, "none"),
         (("run", "--backend", "warp", "true"), 125, "warp"),
         (("run", "--exit-cost", "-1", "true"), 125, "exit-cost"),
+        (("run", "--exit-cost", "2000001", "true"), 125, "2,000,000"),
         (("run", "--image", "x.img", "true"), 125, "image"),
         (("run", "no-such-program-anywhere"), 127, "no-such-program-anywhere"),
         (("run", "./nothing"), 127, "nothing"),

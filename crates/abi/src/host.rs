@@ -54,6 +54,8 @@ pub enum HostCall {
     /// `(vcpu, handle)`: makes a handle's file known to the calling vCPU's ring, in the slot of the
     /// handle's index.
     RingRegister = 22,
+    /// `()`: stops the host's process until somebody lets it go on, as the program's own is.
+    Stop = 23,
 }
 
 /// Whose a ring is.
@@ -70,7 +72,7 @@ pub enum RingKind {
 pub const RING_FILES: u64 = 4096;
 
 /// Number of host calls plus one: the length of a table indexed by call.
-pub const HOST_CALLS: usize = 23;
+pub const HOST_CALLS: usize = 24;
 
 /// What [`HostCall::Map`] maps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,6 +130,8 @@ pub mod events {
 
 /// Tokens from here on are the attendant's own: `SIGNAL_TOKEN + n` says that host signal n came.
 pub const SIGNAL_TOKEN: u64 = 1 << 63;
+/// Set in such a token when a process sent the signal, and not the host's kernel.
+pub const SIGNAL_SENT: u32 = 1 << 8;
 /// The control socket has something to say.
 pub const CONTROL_TOKEN: u64 = (1 << 63) + 0x1000;
 

@@ -237,4 +237,6 @@ pub mod wanted {
     pub const TRACE: u64 = 1;
     /// Counters are wanted at the end.
     pub const STAT: u64 = 2;
+    /// A person reads what the enclave says.
+    pub const NOTES: u64 = 4;
 }

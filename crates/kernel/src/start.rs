@@ -44,12 +44,12 @@ pub struct Settings {
     pub boot_time: u64,
     /// Counters are wanted at the end.
     pub report: bool,
+    /// A person reads what the enclave says.
+    pub notes: bool,
     /// Signals that were ignored when the command started, and those that were blocked.
     pub ignored: signal::SignalSet,
     /// See `ignored`.
     pub blocked: signal::SignalSet,
-    /// There is, or was, a first process.
-    pub program_runs: AtomicBool,
 }
 
 impl Settings {
@@ -90,9 +90,9 @@ pub fn first(start: &Start) -> ! {
         started: clock::now(),
         boot_time: clock::realtime() / clock::SECOND,
         report: start.boot.wanted & wanted::STAT != 0,
+        notes: start.boot.wanted & wanted::NOTES != 0,
         ignored: signal::SignalSet::from_bits(blob.signals.0),
         blocked: signal::SignalSet::from_bits(blob.signals.1),
-        program_runs: AtomicBool::new(false),
     };
     let decoded = start.boot.wanted & wanted::TRACE != 0;
     let trace = trace::Trace::new(settings.is_debug(), decoded, blob.trace);
@@ -163,8 +163,27 @@ pub(crate) fn report(kernel: &Kernel) {
     if let Some(mut bounce) = platform::io::Bounce::with_capacity(text.len()) {
         bounce.write(0, text.as_bytes());
         let arguments = [bounce.address(), text.len() as u64, 0, 0, 0];
-        platform::gate::call(HostCall::Stat, arguments);
+        if platform::gate::call(HostCall::Stat, arguments) < 0 {
+            platform::boot::message("adyton: the counters can't be written where --stat says\n");
+        }
     }
+}
+
+/// Tells a person which files were in memory only, and go with the enclave.
+pub(crate) fn note_losses(kernel: &Kernel) {
+    if !kernel.settings.notes || !kernel.settings.is_debug() {
+        return;
+    }
+    let lost = vfs::tree::unkept(&kernel.mounts.root().dentry);
+    let path = alloc::string::String::from_utf8_lossy(&lost.example).replace(char::is_control, "?");
+    let what = match lost.files {
+        0 => return,
+        1 => alloc::format!("{path} was written in memory and is gone"),
+        files => alloc::format!("{files} files were written in memory and are gone, as {path}"),
+    };
+    platform::boot::message(&alloc::format!(
+        "adyton: {what}; -v DIR:DIR:rw keeps what is written to DIR\n"
+    ));
 }
 
 /// What the first program starts from, no longer tied to the blob.
@@ -215,7 +234,6 @@ async fn start_program(kernel: &'static Kernel, first: First) -> Result<(), Fail
     let thread = Thread::new(pid, Arc::clone(&process), ThreadSignals::new(blocked), name);
     process.threads.lock().insert(pid, Arc::clone(&thread));
     kernel.registry.add_process(&process);
-    kernel.settings.program_runs.store(true, Ordering::Relaxed);
     kernel.registry.add_thread(&thread);
     run::spawn(kernel, &thread, Box::new(UserContext::new(loaded.entry, loaded.stack_pointer)));
     Ok(())

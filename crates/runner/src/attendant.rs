@@ -5,11 +5,11 @@
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 
-use abi::host::{SIGNAL_TOKEN, mailbox};
+use abi::host::{SIGNAL_SENT, SIGNAL_TOKEN, mailbox};
 
 use crate::plan::Plan;
 use crate::space::Space;
-use crate::{Outcome, handles, sys, trace, vcpu};
+use crate::{Outcome, handles, signals, sys, trace, vcpu};
 
 /// The preemption tick.
 const TICK_MS: i32 = 4;
@@ -24,24 +24,14 @@ const WRITERS: u64 = u64::MAX - 2;
 /// Token of vCPU 0's ring in the epoll set; the others follow.
 const RINGS: u64 = u64::MAX - 1000;
 const RINGS_END: u64 = RINGS + 64;
-/// Host signals that go to the program.
-const FORWARDED: [i32; 9] = [
-    libc::SIGINT,
-    libc::SIGTERM,
-    libc::SIGHUP,
-    libc::SIGQUIT,
-    libc::SIGUSR1,
-    libc::SIGUSR2,
-    libc::SIGWINCH,
-    libc::SIGTSTP,
-    libc::SIGCONT,
-];
 
 static EPOLL: AtomicI32 = AtomicI32::new(-1);
 /// A set of its own for those who want to write: a descriptor has one place in a set, and who waits for
 /// its other direction must not lose it.
 static WRITING: AtomicI32 = AtomicI32::new(-1);
 static EVENT: AtomicI32 = AtomicI32::new(-1);
+/// Signals that handlers hand over, as bits.
+static HANDED_OVER: AtomicU64 = AtomicU64::new(0);
 static MAILBOX: AtomicU64 = AtomicU64::new(0);
 static VCPUS: AtomicU32 = AtomicU32::new(1);
 
@@ -55,26 +45,27 @@ pub(crate) fn start(plan: &Plan, space: &Space) -> Outcome<()> {
     let writing = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
     // SAFETY: makes a descriptor.
     let event = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
-    let signals = signal_descriptor();
-    if epoll < 0 || writing < 0 || event < 0 || signals < 0 {
+    let signal_fd = signal_descriptor();
+    if epoll < 0 || writing < 0 || event < 0 || signal_fd < 0 {
         return Err("can't make the attendant's descriptors; see `ulimit -n`".to_owned());
     }
     EPOLL.store(epoll, Ordering::Release);
     WRITING.store(writing, Ordering::Release);
     EVENT.store(event, Ordering::Release);
     add(event, libc::EPOLLIN as u32, OWN);
-    add(signals, libc::EPOLLIN as u32, SIGNALS);
+    add(signal_fd, libc::EPOLLIN as u32, SIGNALS);
     add(writing, libc::EPOLLIN as u32, WRITERS);
+    tick(); // a handler may have handed something over before there was anybody
     std::thread::Builder::new()
         .name("attendant".to_owned())
         .stack_size(128 << 10)
-        .spawn(move || attend(epoll, event, signals))
+        .spawn(move || attend(epoll, event, signal_fd))
         .map_err(|error| format!("can't start the attendant: {error}; see `ulimit -u`"))?;
     Ok(())
 }
 
 fn signal_descriptor() -> RawFd {
-    let mask = FORWARDED.iter().fold(0_u64, |mask, signal| mask | 1 << (signal - 1));
+    let mask = signals::forwarded();
     let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
     // SAFETY: a mask of 8 bytes.
     let fd = unsafe { libc::syscall(libc::SYS_signalfd4, -1, &raw const mask, 8, flags) };
@@ -148,6 +139,12 @@ pub(crate) fn tick() -> i64 {
     unsafe { sys::call4(libc::SYS_write, event, (&raw const one) as u64, 8, 0) }
 }
 
+/// Hands on a signal that a handler caught and somebody had sent. Called on any thread, in a handler.
+pub(crate) fn hand_over(signal: i32) {
+    HANDED_OVER.fetch_or(1 << (signal - 1), Ordering::SeqCst);
+    tick();
+}
+
 fn event_word(index: usize) -> &'static AtomicU32 {
     word(mailbox::EVENTS + index * mailbox::EVENT_STRIDE)
 }
@@ -162,7 +159,7 @@ fn long(offset: usize) -> &'static AtomicU64 {
     unsafe { &*((MAILBOX.load(Ordering::Relaxed) as usize + offset) as *const AtomicU64) }
 }
 
-fn attend(epoll: RawFd, event: RawFd, signals: RawFd) {
+fn attend(epoll: RawFd, event: RawFd, signal_fd: RawFd) {
     let mut spare = 0_u32;
     loop {
         let wanted = word(mailbox::TICK).load(Ordering::SeqCst) != 0;
@@ -174,8 +171,13 @@ fn attend(epoll: RawFd, event: RawFd, signals: RawFd) {
                 // SAFETY: eight bytes of ours.
                 unsafe { libc::read(event, (&raw mut count).cast(), 8) };
                 trace::serve();
+                let mut sent = HANDED_OVER.swap(0, Ordering::SeqCst);
+                while sent != 0 {
+                    announce_signal(sent.trailing_zeros() + 1, true);
+                    sent &= sent - 1;
+                }
             }
-            SIGNALS => take_signals(signals),
+            SIGNALS => take_signals(signal_fd),
             WRITERS => {
                 for_each_ready(WRITING.load(Ordering::Relaxed), 0, announce);
             }
@@ -215,12 +217,13 @@ fn take_signals(fd: RawFd) {
         if got != 128 {
             return;
         }
-        announce(SIGNAL_TOKEN + u64::from(info[0]));
-        if info[0] == libc::SIGTSTP.unsigned_abs() {
-            // SAFETY: stops this process, as the terminal asked.
-            unsafe { libc::raise(libc::SIGSTOP) };
-        }
+        let [number, _, code, ..] = info;
+        announce_signal(number, code.cast_signed() <= 0);
     }
+}
+
+fn announce_signal(number: u32, sent: bool) {
+    announce(SIGNAL_TOKEN + u64::from(number | if sent { SIGNAL_SENT } else { 0 }));
 }
 
 /// Tells the LibOS of a token.

@@ -32,7 +32,7 @@ const ARCHITECTURE: u32 = 4;
 const POINTER_LOW: u32 = 8;
 const POINTER_HIGH: u32 = 12;
 /// Audit architecture of 64-bit x86.
-const X86_64: u32 = 0xc000_003e;
+pub(crate) const X86_64: u32 = 0xc000_003e;
 
 /// Start of the page that the host answers by itself.
 const VSYSCALL: u64 = 0xffff_ffff_ff60_0000;
@@ -49,7 +49,7 @@ const CALLS: &[(&str, i64)] = calls! {
     SYS_futex SYS_io_uring_enter SYS_read SYS_write SYS_pread64 SYS_pwrite64 SYS_mmap SYS_mprotect
     SYS_rt_sigreturn SYS_madvise SYS_getpid SYS_tgkill SYS_poll SYS_clock_gettime SYS_openat SYS_close
     SYS_statx SYS_readlinkat SYS_getdents64 SYS_lseek SYS_preadv2 SYS_pwritev2 SYS_fallocate
-    SYS_mremap SYS_epoll_ctl SYS_ioctl SYS_ftruncate SYS_fsync SYS_fdatasync SYS_mkdirat SYS_mknodat
+    SYS_mremap SYS_munmap SYS_epoll_ctl SYS_ioctl SYS_ftruncate SYS_fsync SYS_fdatasync SYS_mkdirat SYS_mknodat
     SYS_unlinkat SYS_renameat2 SYS_linkat SYS_symlinkat SYS_fchmodat SYS_fchownat SYS_utimensat
     SYS_getrandom SYS_fchmod SYS_getxattr SYS_lgetxattr SYS_setxattr SYS_lsetxattr SYS_listxattr
     SYS_llistxattr SYS_removexattr SYS_lremovexattr
@@ -222,6 +222,7 @@ mod tests {
         for source in [
             include_str!("host.rs"),
             include_str!("io.rs"),
+            include_str!("attributes.rs"),
             include_str!("ring.rs"),
             include_str!("handles.rs"),
             include_str!("poller.rs"),

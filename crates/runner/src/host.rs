@@ -72,6 +72,7 @@ pub(crate) unsafe extern "sysv64" fn entry(
     const RING_SETUP: u64 = HostCall::RingSetup as u64;
     const RING_ENTER: u64 = HostCall::RingEnter as u64;
     const RING_REGISTER: u64 = HostCall::RingRegister as u64;
+    const STOP: u64 = HostCall::Stop as u64;
     match call {
         WAIT => wait(a, b, c),
         WAKE => futex(a, libc::FUTEX_WAKE, b, 0),
@@ -96,6 +97,7 @@ pub(crate) unsafe extern "sysv64" fn entry(
         RING_SETUP => ring::setup(a, b, c),
         RING_ENTER => ring::enter(a, b),
         RING_REGISTER => ring::register(a, b),
+        STOP => send(libc::SIGSTOP),
         _ => ENOSYS,
     }
 }
@@ -215,7 +217,7 @@ pub(crate) fn end_now(kind: u64, code: u32) -> i64 {
         SIGNALED => {
             // A shell's loop must see that the person pressed Ctrl-C, not a plain exit code.
             if [libc::SIGINT, libc::SIGQUIT].contains(&(code as i32)) {
-                raise(code);
+                raise(code as i32);
             }
             exit_group(128 + (code & 0x7f))
         }
@@ -228,9 +230,11 @@ fn exit_group(code: u32) -> i64 {
     unsafe { sys::call4(libc::SYS_exit_group, code.into(), 0, 0, 0) }
 }
 
-fn raise(signal: u32) {
+/// Ends the process by a signal.
+fn raise(signal: i32) {
     let default = [0_u64; 4];
     let unblock = 1_u64 << (signal - 1);
+    let number = signal as u64;
     let limit = [0_u64; 2];
     // No core file: it would hold what the enclave keeps.
     // SAFETY: lowers a limit of this process.
@@ -244,16 +248,21 @@ fn raise(signal: u32) {
         )
     };
     // SAFETY: a kernel sigaction of zeros is the default action.
-    unsafe { sys::call4(libc::SYS_rt_sigaction, signal.into(), (&raw const default) as u64, 0, 8) };
+    unsafe { sys::call4(libc::SYS_rt_sigaction, number, (&raw const default) as u64, 0, 8) };
     // SAFETY: the calling thread's mask.
     unsafe {
         let how = libc::SIG_UNBLOCK as u64;
         sys::call4(libc::SYS_rt_sigprocmask, how, (&raw const unblock) as u64, 0, 8)
     };
+    send(signal);
+}
+
+/// Sends this very thread a signal.
+fn send(signal: i32) -> i64 {
     // SAFETY: asks for a number.
     let pid = unsafe { sys::call4(libc::SYS_getpid, 0, 0, 0, 0) };
     // SAFETY: asks for a number.
     let tid = unsafe { sys::call4(libc::SYS_gettid, 0, 0, 0, 0) };
     // SAFETY: signals this very thread.
-    unsafe { sys::call4(libc::SYS_tgkill, pid as u64, tid as u64, signal.into(), 0) };
+    unsafe { sys::call4(libc::SYS_tgkill, pid as u64, tid as u64, signal as u64, 0) }
 }

@@ -71,6 +71,8 @@ fn start() -> Outcome<std::convert::Infallible> {
     faults::init()?;
     let inherited = signals::inherited();
     let plan = plan::Plan::read(plan_descriptor()?)?;
+    // SAFETY: asks for a word.
+    vcpu::check_bases(unsafe { libc::getauxval(libc::AT_HWCAP2) })?;
     signals::block_all();
     plan.close_others()?;
     handles::register_streams();

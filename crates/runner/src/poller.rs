@@ -80,7 +80,7 @@ pub(crate) fn setup(index: u64, out: u64) -> i64 {
     // SAFETY: the enclave's bounce buffer of that size.
     unsafe { sys::copy(out as *mut u8, (&raw const places).cast(), Places::LEN) };
     slot.store(base, Ordering::Release);
-    enter(index);
+    enter();
     0
 }
 
@@ -90,7 +90,7 @@ pub(crate) fn serves(index: u64) -> bool {
 }
 
 /// Wakes the thread. Called on a vCPU's thread.
-pub(crate) fn enter(_index: u64) -> i64 {
+pub(crate) fn enter() -> i64 {
     let one = 1_u64;
     let event = EVENT.load(Ordering::Relaxed) as u64;
     // SAFETY: eight bytes of ours.

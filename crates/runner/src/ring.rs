@@ -108,16 +108,31 @@ pub(crate) fn setup(index: u64, out: u64, kind: u64) -> i64 {
     if fd < 0 {
         return fd;
     }
+    let made = make(index, fd, &params, out);
+    if made < 0 {
+        close(fd);
+    } else {
+        slot.store(fd as i32, Ordering::Release);
+    }
+    made
+}
+
+/// Maps a ring that was set up, and prepares it; a ring that failed is of no use.
+fn make(index: u64, fd: i64, params: &Params, out: u64) -> i64 {
     let right = params.sq_entries == SUBMISSIONS && params.cq_entries == COMPLETIONS;
     if !right || params.features & FEATURE_SINGLE_MMAP == 0 {
         return -i64::from(libc::ENOSYS);
     }
     let sq_len = u64::from(params.sq.array) + 4 * u64::from(SUBMISSIONS);
     let cq_len = u64::from(params.cq.cqes) + 16 * u64::from(COMPLETIONS);
-    let rings = map(fd, sq_len.max(cq_len), 0);
-    let entries = map(fd, 64 * u64::from(SUBMISSIONS), OFFSET_SUBMISSIONS);
-    if rings < 0 || entries < 0 {
-        return rings.min(entries);
+    let (rings_len, entries_len) = (sq_len.max(cq_len), 64 * u64::from(SUBMISSIONS));
+    let rings = map(fd, rings_len, 0);
+    let entries = map(fd, entries_len, OFFSET_SUBMISSIONS);
+    let prepared = if rings < 0 || entries < 0 { rings.min(entries) } else { prepare(index, fd) };
+    if prepared < 0 {
+        unmap(rings, rings_len);
+        unmap(entries, entries_len);
+        return prepared;
     }
     let rings = rings as u64;
     let at = |offset: u32| rings + u64::from(offset);
@@ -136,11 +151,6 @@ pub(crate) fn setup(index: u64, out: u64, kind: u64) -> i64 {
     };
     #[cfg(feature = "faults")]
     let places = crate::faults::set_up(index as usize, places);
-    let prepared = prepare(index, fd);
-    if prepared < 0 {
-        return prepared;
-    }
-    slot.store(fd as i32, Ordering::Release);
     // SAFETY: the enclave's bounce buffer of that size.
     unsafe { sys::copy(out as *mut u8, (&raw const places).cast(), Places::LEN) };
     0
@@ -168,13 +178,17 @@ fn prepare(index: u64, ring: i64) -> i64 {
     }
     let word = event as i32;
     let told = control(ring, REGISTER_EVENTFD, (&raw const word) as u64, 1);
-    if told < 0 { told } else { attendant::watch_ring(index, word) }
+    let watched = if told < 0 { told } else { attendant::watch_ring(index, word) };
+    if watched < 0 {
+        close(event);
+    }
+    watched
 }
 
 /// Submits what stands in the calling vCPU's ring, and lets completions in.
 pub(crate) fn enter(index: u64, submit: u64) -> i64 {
     if poller::serves(index) {
-        return poller::enter(index);
+        return poller::enter();
     }
     let Some(fd) = descriptor(index) else { return -i64::from(libc::EBADF) };
     // SAFETY: no pointers.
@@ -214,4 +228,17 @@ fn map(fd: i64, len: u64, offset: u64) -> i64 {
     let flags = (libc::MAP_SHARED | libc::MAP_POPULATE) as u64;
     // SAFETY: the kernel picks a free place.
     unsafe { sys::call(libc::SYS_mmap, [0, len, prot, flags, fd as u64, offset]) }
+}
+
+/// Takes a mapping of [`map`]'s back, if it is one.
+fn unmap(address: i64, len: u64) {
+    if address >= 0 {
+        // SAFETY: nobody was told of it.
+        unsafe { sys::call4(libc::SYS_munmap, address as u64, len, 0, 0) };
+    }
+}
+
+fn close(fd: i64) {
+    // SAFETY: nobody was told of it.
+    unsafe { sys::call4(libc::SYS_close, fd as u64, 0, 0, 0) };
 }

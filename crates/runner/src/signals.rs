@@ -10,7 +10,7 @@ use abi::plan::tag;
 use abi::trap::{Kind, Registers, Trap};
 
 use crate::line::Line;
-use crate::{Outcome, filter};
+use crate::{Outcome, attendant, filter};
 
 /// The signal that interrupts a vCPU. One that is not a real-time signal: many that come before a vCPU
 /// gets to run are one, and where nobody handles it, it is ignored.
@@ -23,10 +23,12 @@ const STACK: usize = 128 << 10;
 const VCPUS: usize = 64;
 /// `si_code` of Syscall User Dispatch.
 const USER_DISPATCH: i32 = 2;
-/// Audit architecture of 64-bit x86.
-const ARCH_X86_64: u32 = 0xc000_003e;
 const NATIVE: [i32; 7] =
     [libc::SIGSYS, libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, KICK];
+/// What acts on this process as the host has it: a terminal stops who reads or writes in its background.
+const HOST: [i32; 2] = [libc::SIGTTIN, libc::SIGTTOU];
+/// What means this process alone: the decoder ended.
+const OWN: i32 = libc::SIGCHLD;
 
 static STACKS: AtomicU64 = AtomicU64::new(0);
 static EXCEPTION: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
@@ -74,9 +76,20 @@ pub(crate) fn inherited() -> Inherited {
     Inherited { ignored, blocked }
 }
 
-/// Blocks all signals but those that vCPU threads take, for all threads made from here on.
+fn set_of(signals: &[i32]) -> u64 {
+    signals.iter().fold(0, |set, signal| set | 1 << (signal - 1))
+}
+
+/// The signals that go to the program by way of the attendant, as a set. Of those that vCPU threads
+/// take, the ones that somebody sent come there too.
+pub(crate) fn forwarded() -> u64 {
+    !(set_of(&NATIVE) | set_of(&HOST) | set_of(&[OWN]))
+}
+
+/// Blocks all signals but those that vCPU threads take and those that the host acts on, for all
+/// threads made from here on.
 pub(crate) fn block_all() {
-    let mask = NATIVE.iter().fold(!0_u64, |mask, signal| mask & !(1 << (signal - 1)));
+    let mask = !(set_of(&NATIVE) | set_of(&HOST));
     // SAFETY: a mask of 8 bytes.
     unsafe {
         libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const mask, 0, 8);
@@ -146,6 +159,11 @@ unsafe extern "C" fn on_signal(
     if signal == KICK && !on_stack {
         return; // the vCPU did not enter yet
     }
+    // SAFETY: the kernel passes a siginfo.
+    let info = unsafe { &*info };
+    if signal != KICK && info.si_code <= 0 {
+        return attendant::hand_over(signal); // not a fault: somebody sent it
+    }
     if !on_stack {
         // Not a vCPU's thread: a fault of the runner itself. Returning with the default action ends it.
         // SAFETY: resets one signal.
@@ -154,8 +172,6 @@ unsafe extern "C" fn on_signal(
     }
     // SAFETY: the kernel passes a ucontext.
     let registers = unsafe { &mut (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs };
-    // SAFETY: the kernel passes a siginfo.
-    let info = unsafe { &*info };
     let Some(mut trap) = describe(signal, info, registers) else { return };
     // SAFETY: the address of the exception entry has this signature.
     let entry: ExceptionEntry = unsafe { std::mem::transmute(entry) };
@@ -207,7 +223,8 @@ fn describe(signal: i32, info: &libc::siginfo_t, registers: &[i64; 23]) -> Optio
             let [low, high, number, arch] = [words[4], words[5], words[6], words[7]];
             match info.si_code {
                 USER_DISPATCH => {
-                    trap.kind = if arch == ARCH_X86_64 { Kind::Syscall } else { Kind::Door } as u32;
+                    trap.kind =
+                        if arch == filter::X86_64 { Kind::Syscall } else { Kind::Door } as u32;
                 }
                 filter::SYS_SECCOMP => {
                     filter::refused(u64::from(high) << 32 | u64::from(low), number, &mut trap);

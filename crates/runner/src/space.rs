@@ -91,7 +91,9 @@ impl Space {
         boot.tsc_hz = tsc_hz;
         let tracing = if trace::is_wanted() { wanted::TRACE } else { 0 };
         let stat = if plan.header.stat_fd > 0 { wanted::STAT } else { 0 };
-        boot.wanted = tracing | stat;
+        // SAFETY: a question about a descriptor.
+        let notes = if unsafe { libc::isatty(2) } == 1 { wanted::NOTES } else { 0 };
+        boot.wanted = tracing | stat | notes;
         // SAFETY: asks for a number.
         boot.host_pid = u64::from(unsafe { libc::getpid() }.unsigned_abs());
     }

@@ -182,6 +182,17 @@ struct Dispatch {
     len: u64,
 }
 
+/// Whether the host lets programs set FS and GS, by its word in the auxiliary vector.
+pub(crate) fn check_bases(hwcap2: u64) -> Outcome<()> {
+    const FSGSBASE: u64 = 2;
+    if hwcap2 & FSGSBASE != 0 {
+        return Ok(());
+    }
+    Err("this host does not let programs set FS and GS by FSGSBASE, which enclaves need: it takes Linux \
+         5.9 or newer without `nofsgsbase`, and a processor made since 2013; see `adyton info`"
+        .to_owned())
+}
+
 impl Dispatch {
     /// Finds the mode that the kernel has: dispatch within the user region, else outside the runner.
     fn probe(plan: &Plan, space: &Space) -> Outcome<Self> {
@@ -230,4 +241,18 @@ fn text() -> (u64, u64) {
         static etext: u8;
     }
     (&raw const __ehdr_start as u64, (&raw const etext as u64).next_multiple_of(4096))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_bases;
+
+    #[test]
+    fn a_host_without_fsgsbase_is_told_of() {
+        assert!(check_bases(2).is_ok());
+        assert!(check_bases(3).is_ok());
+        let line = check_bases(1).expect_err("only the other bit");
+        assert!(line.contains("nofsgsbase") && !line.contains('\n'));
+        assert!(check_bases(0).is_err());
+    }
 }

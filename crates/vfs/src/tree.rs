@@ -17,6 +17,7 @@ mod symlink;
 #[cfg(test)]
 pub(crate) mod tests;
 mod turns;
+mod unkept;
 
 use alloc::sync::{Arc, Weak};
 
@@ -27,6 +28,7 @@ use platform::sync::Mutex;
 
 pub use file::File;
 pub use lower::{Listed, Lower, LowerFile, Origin, Policy};
+pub use unkept::{Unkept, unkept};
 
 use crate::credentials::Owner;
 use crate::dentry::{Dentry, NAME_MAX};

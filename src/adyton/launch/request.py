@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from adyton.launch.host import Volume
 
 
+# The most cycles that an exit may be charged: with more, a program would have no time left between two
+# ticks of 4 ms, which are exits too.
+EXIT_COST_MAX = 2_000_000
+
+
 class Request:
     """One program in one enclave.
 
@@ -81,8 +86,10 @@ class Request:
             raise UsageError(f"--memory {asked} is too small; the least is {least}")
         if not 1 <= self.vcpus <= plan.QUICK_MAX_VCPUS:
             raise UsageError(f"--vcpus {self.vcpus}: an enclave has 1 to {plan.QUICK_MAX_VCPUS}")
-        if not 0 <= self.exit_cost < 1 << 32:
-            raise UsageError(f"--exit-cost {self.exit_cost} is not a number of cycles below 2^32")
+        if not 0 <= self.exit_cost <= EXIT_COST_MAX:
+            raise UsageError(
+                f"--exit-cost {self.exit_cost} is not a number of cycles up to {EXIT_COST_MAX:,}"
+            )
         for text in (*self.arguments, self.directory, self.name):
             if "\0" in text:
                 raise UsageError("an argument holds a NUL byte")

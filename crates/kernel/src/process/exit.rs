@@ -94,6 +94,7 @@ fn end_last(kernel: &'static Kernel, process: &Arc<Process>) {
     kernel.registry.remove_process(process.pid);
     drop(process.files.remove_range(0, u32::MAX));
     start::report(kernel);
+    start::note_losses(kernel);
     match status {
         Status::Exited(code) => platform::boot::exit(ExitKind::Exited, code.into()),
         Status::Signaled(signal) => platform::boot::exit(ExitKind::Signaled, signal.into()),

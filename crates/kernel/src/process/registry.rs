@@ -11,6 +11,9 @@ use crate::process::{Process, Thread};
 /// The largest number plus one, as /proc/sys/kernel/pid_max says.
 pub const NUMBERS: u32 = 4_194_304;
 
+/// The first process's number, which nobody gets again.
+pub const FIRST: u32 = 1;
+
 /// Who has which number.
 pub struct Registry {
     inner: Mutex<Inner>,
@@ -18,6 +21,8 @@ pub struct Registry {
 
 struct Inner {
     next: u32,
+    /// There is, or was, a first process.
+    begun: bool,
     threads: BTreeMap<u32, Weak<Thread>>,
     processes: BTreeMap<u32, Weak<Process>>,
 }
@@ -27,7 +32,8 @@ impl Registry {
     pub fn new() -> Self {
         Self {
             inner: Mutex::new(Inner {
-                next: 1,
+                next: FIRST,
+                begun: false,
                 threads: BTreeMap::new(),
                 processes: BTreeMap::new(),
             }),
@@ -39,7 +45,7 @@ impl Registry {
         let mut inner = self.inner.lock();
         for _ in 0..NUMBERS {
             let number = inner.next;
-            inner.next = if number + 1 >= NUMBERS { 2 } else { number + 1 };
+            inner.next = if number + 1 >= NUMBERS { FIRST + 1 } else { number + 1 };
             if !inner.threads.contains_key(&number) && !inner.processes.contains_key(&number) {
                 return Some(number);
             }
@@ -49,7 +55,14 @@ impl Registry {
 
     /// Registers a process.
     pub fn add_process(&self, process: &Arc<Process>) {
-        self.inner.lock().processes.insert(process.pid, Arc::downgrade(process));
+        let mut inner = self.inner.lock();
+        inner.begun = true;
+        inner.processes.insert(process.pid, Arc::downgrade(process));
+    }
+
+    /// Whether there is, or was, a first process.
+    pub fn has_begun(&self) -> bool {
+        self.inner.lock().begun
     }
 
     /// Registers a thread.

@@ -4,18 +4,18 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::Ordering;
 
 use abi::Errno;
 use abi::errno::Result;
-use abi::host::ExitKind;
+use abi::host::{ExitKind, HostCall, SIGNAL_SENT};
 
 use crate::Kernel;
 use crate::process::limits::Resource;
+use crate::process::registry::FIRST;
 use crate::process::{Process, Thread};
 use crate::signal::action::{Action, IGNORE};
 use crate::signal::descriptor;
-use crate::signal::info::Info;
+use crate::signal::info::{Info, SI_USER};
 use crate::signal::number::{Default, Signal, SignalSet};
 use crate::signal::queue::Pushed;
 
@@ -56,19 +56,29 @@ pub fn send_to_process(_kernel: &'static Kernel, process: &Arc<Process>, info: I
     outcome(pushed)
 }
 
-/// Hands on a signal that the host sent to the runner: it is the first process's, or ends the enclave
-/// while there is none yet. A number that is none is dropped.
+/// Hands on a signal that the host reported, as its token's number says: it is the first process's, or
+/// acts on the enclave while there is none yet. A number that is none is dropped.
 pub fn from_host(kernel: &'static Kernel, number: u32) {
-    let Some(signal) = i32::try_from(number).ok().and_then(Signal::new) else { return };
-    if let Some(process) = kernel.registry.processes().first() {
-        // A standard signal of the LibOS itself always finds room.
-        let _ = send_to_process(kernel, process, Info::kernel(signal));
-    } else if !kernel.settings.program_runs.load(Ordering::Relaxed) {
-        let kept = kernel.settings.ignored.union(kernel.settings.blocked).contains(signal);
-        let ends = matches!(signal.default_action(), Default::Terminate | Default::Core);
-        if ends && !kept {
+    let sent = number & SIGNAL_SENT != 0;
+    let signal = i32::try_from(number & !SIGNAL_SENT).ok().and_then(Signal::new);
+    let Some(signal) = signal else { return };
+    if let Some(process) = kernel.registry.process(FIRST) {
+        // Whoever sent it has no number here.
+        let info = if sent { Info::sent(signal, SI_USER, 0, 0) } else { Info::kernel(signal) };
+        // Of a real-time signal that finds the queue full, nobody could be told.
+        let _ = send_to_process(kernel, &process, info);
+        return;
+    }
+    let kept = kernel.settings.ignored.union(kernel.settings.blocked).contains(signal);
+    if kernel.registry.has_begun() || kept {
+        return;
+    }
+    match signal.default_action() {
+        Default::Terminate | Default::Core => {
             platform::boot::exit(ExitKind::Signaled, signal.number().into());
         }
+        Default::Stop => stop_host(),
+        Default::Ignore | Default::Continue => {}
     }
 }
 
@@ -124,10 +134,19 @@ pub fn set_action(process: &Process, signal: Signal, action: Action) -> Action {
     old
 }
 
-/// Stops the process: its threads stop as they leave the LibOS.
+/// Stops the process: its threads stop as they leave the LibOS. When it is the first one, who started
+/// the enclave sees it stopped.
 pub(crate) fn stop(process: &Process) {
-    process.signals.set_stopped(true);
+    let before = process.signals.set_stopped(true);
     notify_all(process);
+    if !before && process.pid == FIRST {
+        stop_host();
+    }
+}
+
+/// Stops the enclave as the host sees it; comes back when the host lets it go on.
+fn stop_host() {
+    platform::gate::call(HostCall::Stop, [0; 5]);
 }
 
 fn go_on(process: &Process) {

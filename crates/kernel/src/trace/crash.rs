@@ -49,12 +49,16 @@ pub(crate) fn report(cx: &Context<'_>, info: &Info) {
 /// The report for those who have no decoder.
 fn plain(cx: &Context<'_>, info: &Info, maps: &[Mapping]) -> String {
     let rip = cx.registers.registers.rip;
+    let cause = if info.is_from_user() {
+        format!("sent by process {}", info.cause() & u64::from(u32::MAX))
+    } else {
+        format!("address {:#x}", info.cause())
+    };
     format!(
-        "adyton: {:?} (si_code {}, address {:#x}) ends process {}, thread {}\n\
+        "adyton: {:?} (si_code {}, {cause}) ends process {}, thread {}\n\
          adyton: at {rip:#x}: {}\n",
         info.signal,
         info.code,
-        info.cause(),
         cx.process.pid,
         cx.thread.tid,
         holder(maps, rip).map_or_else(|| "not mapped".to_string(), Mapping::text),

@@ -161,6 +161,11 @@ impl Attributes {
         }
     }
 
+    /// Whether the contents were made or changed here, and not only brought in.
+    pub(super) fn is_changed_here(&self) -> bool {
+        self.blocks.load(Ordering::Relaxed) == COUNTED
+    }
+
     /// The contents were read through `open`: access times follow modifications, and days (relatime).
     pub(crate) fn touch_accessed(&self, open: &OpenFile) {
         let kept = open.status().contains(Status::NOATIME)

@@ -63,6 +63,15 @@ impl Children {
         }
     }
 
+    /// Passes on the dentries of all names that are here.
+    pub(crate) fn each_here(&self, mut take: impl FnMut(&Arc<Dentry>)) {
+        for slot in self.by_name.values() {
+            if let Child::Here(dentry) = &slot.child {
+                take(dentry);
+            }
+        }
+    }
+
     /// Number of names.
     pub(crate) fn len(&self) -> usize {
         self.order.len()

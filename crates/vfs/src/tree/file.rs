@@ -101,6 +101,11 @@ impl File {
         self.seals.set(Seals::new(seals));
     }
 
+    /// Whether it has contents that are nowhere else.
+    pub(super) fn lies_here(&self) -> bool {
+        self.attributes.is_changed_here() && self.pages.size() > 0 && !self.pages.writes_through()
+    }
+
     /// It has no name yet and may get one.
     pub fn make_linkable(&self) {
         self.linkable.store(true, Ordering::Release);

@@ -6,58 +6,12 @@ use std::os::fd::RawFd;
 use abi::io::Code;
 
 use crate::sys;
+use crate::text::{PATH, Text};
 
 const EINVAL: i64 = -(libc::EINVAL as i64);
 const ENAMETOOLONG: i64 = -(libc::ENAMETOOLONG as i64);
-/// Longest path, with its NUL.
-const PATH: usize = 4096;
 /// Longest name of an attribute, with its NUL.
 const NAME: usize = 256;
-const PREFIX: &[u8] = b"/proc/self/fd/";
-
-/// A C string on this stack.
-struct Text<const LEN: usize> {
-    bytes: [u8; LEN],
-    len: usize,
-}
-
-impl<const LEN: usize> Text<LEN> {
-    fn new() -> Self {
-        Self { bytes: [0; LEN], len: 0 }
-    }
-
-    /// Appends `len` bytes from `address`, which the caller has checked; false without room for a NUL.
-    fn push_from(&mut self, address: u64, len: u64) -> bool {
-        let Ok(len) = usize::try_from(len) else { return false };
-        if len >= LEN - self.len {
-            return false;
-        }
-        // SAFETY: there is room for them, and the source was checked by the caller.
-        unsafe { sys::copy(self.bytes[self.len..].as_mut_ptr(), address as *const u8, len) };
-        self.len += len;
-        true
-    }
-
-    fn push(&mut self, bytes: &[u8]) -> bool {
-        self.push_from(bytes.as_ptr() as u64, bytes.len() as u64)
-    }
-
-    fn push_number(&mut self, number: u32) -> bool {
-        let mut digits = [0; 10];
-        let mut at = digits.len();
-        let mut rest = number;
-        while at == digits.len() || rest > 0 {
-            at -= 1;
-            digits[at] = b'0' + (rest % 10) as u8;
-            rest /= 10;
-        }
-        self.push(&digits[at..])
-    }
-
-    fn address(&self) -> u64 {
-        self.bytes.as_ptr() as u64
-    }
-}
 
 /// What is asked: the directory, the path below it, and what lies behind the path.
 pub(crate) struct Asked {
@@ -77,8 +31,7 @@ pub(crate) fn perform(code: u32, asked: &Asked) -> i64 {
     const REMOVE: u32 = Code::RemoveAttribute as u32;
     let mut path = Text::<PATH>::new();
     let below = asked.path.1 > 0;
-    let fits = path.push(PREFIX)
-        && path.push_number(asked.fd.unsigned_abs())
+    let fits = path.push_descriptor(asked.fd)
         && (!below || path.push(b"/") && path.push_from(asked.path.0, asked.path.1));
     if !fits {
         return ENAMETOOLONG;

@@ -1,45 +1,18 @@
 //! Typed I/O operations, carried out at once. Called on vCPUs' threads and the poller's: raw system
 //! calls only.
 
-use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
 
-use abi::io::{APPEND, Code, Entry, NOWAIT, Operation, STREAM, Stat, open};
+use abi::io::{APPEND, Code, NOWAIT, Operation, STREAM, open};
 
+use crate::text::{PATH, Text};
 use crate::{attributes, handles, host, sys};
+
+mod told;
 
 const EBADF: i64 = -(libc::EBADF as i64);
 const EINVAL: i64 = -(libc::EINVAL as i64);
 const EFAULT: i64 = -(libc::EFAULT as i64);
-/// Longest path, with its NUL.
-const PATH: usize = 4096;
-/// Bytes of raw directory entries read at once.
-const LIST: usize = 32 << 10;
-
-/// A path with its NUL, on this stack.
-struct Path(MaybeUninit<[u8; PATH]>);
-
-impl Path {
-    /// Copies `len` bytes from `address` and ends them with a NUL.
-    fn copy(address: u64, len: u32) -> Option<Self> {
-        let mut path = Self(MaybeUninit::uninit());
-        if len as usize >= PATH {
-            return None;
-        }
-        let to = path.0.as_mut_ptr().cast::<u8>();
-        // SAFETY: shorter than the array; the source was checked by the caller.
-        unsafe { sys::copy(to, address as *const u8, len as usize) };
-        // SAFETY: as above: the NUL has its place.
-        let end = unsafe { to.add(len as usize) };
-        // SAFETY: as above.
-        unsafe { end.write(0) };
-        Some(path)
-    }
-
-    fn address(&self) -> u64 {
-        self.0.as_ptr() as u64
-    }
-}
 
 /// One operation with its buffer checked.
 struct Request {
@@ -165,8 +138,14 @@ impl Request {
     }
 
     /// The path at the buffer's start.
-    fn path(&self) -> Option<Path> {
-        Path::copy(self.buffer, self.operation.path_len)
+    fn path(&self) -> Option<Text<PATH>> {
+        Text::copy(self.buffer, self.operation.path_len.into())
+    }
+
+    /// The path that stands behind it.
+    fn second_path(&self) -> Option<Text<PATH>> {
+        let (address, len) = self.behind();
+        Text::copy(address, len)
     }
 
     /// What lies behind the path: address and bytes.
@@ -223,22 +202,14 @@ impl Request {
 
     /// Opens what the handle itself is (a root that is a file).
     fn reopen(&self, raw: i32) -> i64 {
-        let mut text = *b"/proc/self/fd/\0\0\0\0\0\0\0\0\0\0\0\0";
-        let mut digits = 0;
-        let mut rest = self.fd.unsigned_abs();
-        while digits == 0 || rest > 0 {
-            rest /= 10;
-            digits += 1;
-        }
-        rest = self.fd.unsigned_abs();
-        for place in (0..digits).rev() {
-            text[14 + place] = b'0' + (rest % 10) as u8;
-            rest /= 10;
+        let mut path = Text::<PATH>::new();
+        if !path.push_descriptor(self.fd) {
+            return EINVAL;
         }
         let raw = raw & !libc::O_NOFOLLOW;
         let at = libc::AT_FDCWD as u64;
         // SAFETY: the path is a C string on this stack.
-        let fd = unsafe { sys::call4(libc::SYS_openat, at, text.as_ptr() as u64, raw as u64, 0) };
+        let fd = unsafe { sys::call4(libc::SYS_openat, at, path.address(), raw as u64, 0) };
         Self::handle(fd)
     }
 
@@ -307,96 +278,6 @@ impl Request {
         }
     }
 
-    fn stat(&self) -> i64 {
-        let (out, room) = self.behind();
-        let Some(path) = self.path().filter(|_| room >= size_of::<Stat>() as u64) else {
-            return EINVAL;
-        };
-        let mut raw = MaybeUninit::<libc::statx>::uninit();
-        let empty = if self.operation.path_len == 0 { libc::AT_EMPTY_PATH } else { 0 };
-        let flags = (libc::AT_SYMLINK_NOFOLLOW | libc::AT_NO_AUTOMOUNT | empty) as u64;
-        let mask = u64::from(libc::STATX_BASIC_STATS);
-        let arguments = [self.fd as u64, path.address(), flags, mask, raw.as_mut_ptr() as u64, 0];
-        // SAFETY: a path and a statx on this stack.
-        let result = unsafe { sys::call(libc::SYS_statx, arguments) };
-        if result != 0 {
-            return result;
-        }
-        // SAFETY: the kernel filled it in.
-        let raw = unsafe { raw.assume_init_ref() };
-        let time = |at: &libc::statx_timestamp| at.tv_sec * 1_000_000_000 + i64::from(at.tv_nsec);
-        let device = |major: u32, minor: u32| libc::makedev(major, minor);
-        let stat = Stat {
-            mode: raw.stx_mode.into(),
-            links: raw.stx_nlink,
-            uid: raw.stx_uid,
-            gid: raw.stx_gid,
-            inode: raw.stx_ino,
-            device: device(raw.stx_dev_major, raw.stx_dev_minor),
-            rdev: device(raw.stx_rdev_major, raw.stx_rdev_minor),
-            size: raw.stx_size,
-            blocks: raw.stx_blocks,
-            accessed: time(&raw.stx_atime),
-            modified: time(&raw.stx_mtime),
-            changed: time(&raw.stx_ctime),
-        };
-        // SAFETY: room for it behind the path.
-        unsafe { sys::copy(out as *mut u8, (&raw const stat).cast(), size_of::<Stat>()) };
-        0
-    }
-
-    fn list(&self) -> i64 {
-        let fd = self.fd as u64;
-        let offset = self.operation.offset;
-        // SAFETY: no pointers.
-        let at = unsafe { sys::call4(libc::SYS_lseek, fd, offset, libc::SEEK_SET as u64, 0) };
-        if at < 0 {
-            return at;
-        }
-        let mut raw = MaybeUninit::<[u64; LIST / 8]>::uninit();
-        let start = raw.as_mut_ptr() as u64;
-        // Each entry grows by at most 8 bytes, so half of the room always suffices.
-        let wanted = (u64::from(self.operation.len) / 2).min(LIST as u64);
-        // SAFETY: the array has LIST bytes.
-        let got = unsafe { sys::call4(libc::SYS_getdents64, fd, start, wanted, 0) };
-        if got <= 0 {
-            return got;
-        }
-        let (mut from, mut to) = (start, self.buffer);
-        while from < start + got.unsigned_abs() {
-            from += Self::convert(from, &mut to);
-        }
-        (to - self.buffer) as i64
-    }
-
-    /// Converts one `linux_dirent64`; gives its length.
-    fn convert(from: u64, to: &mut u64) -> u64 {
-        const NAME: u64 = 19;
-        // SAFETY: the kernel wrote a whole entry here.
-        let inode = unsafe { (from as *const u64).read() };
-        // SAFETY: as above.
-        let next = unsafe { ((from + 8) as *const u64).read() };
-        // SAFETY: as above.
-        let len = unsafe { ((from + 16) as *const u16).read() };
-        // SAFETY: as above.
-        let kind = unsafe { ((from + 18) as *const u8).read() };
-        let mut name_len = 0_u64;
-        // SAFETY: the name ends with a NUL inside the entry.
-        while unsafe { ((from + NAME + name_len) as *const u8).read() } != 0 {
-            name_len += 1;
-        }
-        let entry = Entry { next, inode, kind: kind.into(), name_len: name_len as u32 };
-        let head = size_of::<Entry>() as u64;
-        // SAFETY: the caller left room.
-        unsafe { (*to as *mut Entry).write_unaligned(entry) };
-        // SAFETY: as above.
-        unsafe {
-            sys::copy((*to + head) as *mut u8, (from + NAME) as *const u8, name_len as usize);
-        };
-        *to += head + name_len.next_multiple_of(8);
-        len.into()
-    }
-
     fn read_link(&self) -> i64 {
         let (out, room) = self.behind();
         self.with_path(|path| [libc::SYS_readlinkat as u64, self.fd as u64, path, out, room])
@@ -404,9 +285,7 @@ impl Request {
 
     fn two_paths(&self, number: i64, flags: u64) -> i64 {
         let Some(second_fd) = handles::descriptor(self.operation.offset) else { return EBADF };
-        let (second, len) = self.behind();
-        let second = u32::try_from(len).ok().and_then(|len| Path::copy(second, len));
-        let (Some(first), Some(second)) = (self.path(), second) else { return EINVAL };
+        let (Some(first), Some(second)) = (self.path(), self.second_path()) else { return EINVAL };
         // SAFETY: two C strings on this stack.
         unsafe {
             let (from, to) = (self.fd as u64, second_fd as u64);
@@ -415,9 +294,7 @@ impl Request {
     }
 
     fn symbolic_link(&self) -> i64 {
-        let (target, len) = self.behind();
-        let target = u32::try_from(len).ok().and_then(|len| Path::copy(target, len));
-        let (Some(path), Some(target)) = (self.path(), target) else { return EINVAL };
+        let (Some(path), Some(target)) = (self.path(), self.second_path()) else { return EINVAL };
         // SAFETY: two C strings on this stack.
         unsafe {
             let fd = self.fd as u64;

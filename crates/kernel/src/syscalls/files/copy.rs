@@ -2,94 +2,63 @@
 //!
 //! Source: sendfile(2), `copy_file_range(2)`.
 
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use abi::Errno;
-use abi::errno::{Error, Result};
+use abi::errno::Result;
 use platform::arena::Extent;
 use platform::user::{Sink, Source};
 use vfs::node::Kind;
-use vfs::object::{Attempt, OpenFile, Status, Stop};
+use vfs::object::{Status, Stop};
 
+use super::side::{Side, Staged, check_modes, or_signal};
 use crate::arguments::Arguments;
 use crate::context::{Context, TRANSFER_MAX};
 
 /// Bytes that are copied at a time.
 const STAGE: usize = 64 << 10;
 
-/// One side of a copy.
-struct Side {
-    file: Arc<OpenFile>,
-    /// An explicit offset, or the description's position.
-    at: Option<u64>,
+/// Takes the place to begin at: positions are for what has them.
+fn side(cx: &Context<'_>, fd: i32, address: u64) -> Result<Side> {
+    let side = Side::new(cx, cx.process.files.get(fd)?, address)?;
+    if let Some(offset) = side.offset {
+        if !side.is_seekable() {
+            return Err(Errno::ESPIPE.because("an offset, and it has no position"));
+        }
+        super::transfer::offset(offset)?;
+    }
+    Ok(side)
 }
 
-impl Side {
-    fn new(cx: &Context<'_>, fd: i32, address: u64) -> Result<Self> {
-        let file = cx.process.files.get(fd)?;
-        let at = match address {
-            0 => None,
-            address => {
-                let offset: i64 = cx.read(address)?;
-                if !file.object().seekable() {
-                    return Err(Errno::ESPIPE.because("an offset, and it has no position"));
-                }
-                Some(super::transfer::offset(offset)?)
-            }
-        };
-        Ok(Self { file, at })
-    }
-
-    fn position(&self) -> u64 {
-        self.at.unwrap_or_else(|| *self.file.position().lock())
-    }
-
-    fn advance(&mut self, by: usize) {
-        match &mut self.at {
-            Some(at) => *at += by as u64,
-            None => *self.file.position().lock() += by as u64,
-        }
-    }
-
-    /// Hands an explicit offset back.
-    fn store(&self, cx: &Context<'_>, address: u64) -> Result<()> {
-        match self.at {
-            Some(at) => cx.write(address, &at),
-            None => Ok(()),
-        }
-    }
-
-    fn kind(&self) -> Result<Option<Kind>> {
-        Ok(Kind::of_mode(self.file.object().stat()?.mode))
-    }
+fn kind(side: &Side) -> Result<Option<Kind>> {
+    Ok(Kind::of_mode(side.file.object().stat()?.mode))
 }
 
 /// sendfile(2).
 pub(super) async fn sendfile(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
-    let mut from = Side::new(cx, args.fd(1), args.address(2))?;
-    let mut to = Side::new(cx, args.fd(0), 0)?;
-    check_modes(&from, &to)?;
-    if !from.file.object().seekable() {
+    let mut from = side(cx, args.fd(1), args.address(2))?;
+    let mut to = side(cx, args.fd(0), 0)?;
+    check_modes(&from.file, &to.file)?;
+    if !from.is_seekable() {
         return Err(Errno::EINVAL.because("the source has no positions"));
     }
     if to.file.status().contains(Status::APPEND) {
         return Err(Errno::EINVAL.because("the target only appends"));
     }
     let result = copy(cx, &mut from, &mut to, args.size(3)).await;
-    from.store(cx, args.address(2))?;
+    from.store(cx)?;
     result
 }
 
 /// `copy_file_range(2)`.
 pub(super) async fn copy_file_range(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
-    let mut from = Side::new(cx, args.fd(0), args.address(1))?;
-    let mut to = Side::new(cx, args.fd(2), args.address(3))?;
+    let mut from = side(cx, args.fd(0), args.address(1))?;
+    let mut to = side(cx, args.fd(2), args.address(3))?;
     if args.uint(5) != 0 {
         return Err(Errno::EINVAL.because("unknown flags"));
     }
     for side in [&from, &to] {
-        match side.kind()? {
+        match kind(side)? {
             Some(Kind::File) => {}
             Some(Kind::Directory) => {
                 return Err(Errno::EISDIR.because("a directory can't be copied"));
@@ -97,7 +66,7 @@ pub(super) async fn copy_file_range(cx: &Context<'_>, args: &Arguments) -> Resul
             _ => return Err(Errno::EINVAL.because("not a regular file")),
         }
     }
-    check_modes(&from, &to)?;
+    check_modes(&from.file, &to.file)?;
     if to.file.status().contains(Status::APPEND) {
         return Err(Errno::EBADF.because("the target only appends"));
     }
@@ -109,45 +78,45 @@ pub(super) async fn copy_file_range(cx: &Context<'_>, args: &Arguments) -> Resul
     if same && start < end(target)? && target < end(start)? {
         return Err(Errno::EINVAL.because("the ranges overlap"));
     }
+    // Once for all: who gets some bytes is not told of the limit.
+    let len = to.allowed(cx, len)?;
     let result = copy(cx, &mut from, &mut to, len).await;
-    from.store(cx, args.address(1))?;
-    to.store(cx, args.address(3))?;
+    from.store(cx)?;
+    to.store(cx)?;
     result
-}
-
-fn check_modes(from: &Side, to: &Side) -> Result<()> {
-    if !from.file.readable() || !to.file.writable() {
-        return Err(Errno::EBADF.because("a descriptor was not opened for that"));
-    }
-    Ok(())
 }
 
 async fn copy(cx: &Context<'_>, from: &mut Side, to: &mut Side, len: usize) -> Result<u64> {
     let len = len.min(TRANSFER_MAX);
-    let mut stage = Stage { bytes: Vec::new(), at: 0, room: 0 };
+    let mut stage = Stage::default();
     let mut done = 0;
-    while done < len {
-        stage.refill((len - done).min(STAGE));
-        let moved = match piece(cx, from, to, &mut stage).await {
-            Ok(moved) => moved,
-            Err(_) if done > 0 => break,
-            Err(error) => return Err(error),
+    let outcome = loop {
+        if done == len {
+            break Ok(());
+        }
+        let part = match to.allowed(cx, (len - done).min(STAGE)) {
+            Ok(part) => part,
+            Err(error) => break Err(error),
         };
+        stage.refill(part);
+        if let Err(error) = read(cx, from, &mut stage).await {
+            break Err(error);
+        }
+        let (moved, outcome) = to.write(cx, &mut stage).await;
         from.advance(moved);
         done += moved;
-        if moved == 0 {
-            break;
+        if moved == 0 || outcome.is_err() {
+            break outcome;
         }
-    }
-    Ok(done as u64)
+    };
+    or_signal(cx, if done > 0 { Ok(done) } else { outcome.map(|()| 0) })
 }
 
-/// Copies the next bytes; how many the target took.
-async fn piece(cx: &Context<'_>, from: &Side, to: &mut Side, stage: &mut Stage) -> Result<usize> {
-    let position = from.position();
+/// Brings the next bytes in.
+async fn read(cx: &Context<'_>, from: &Side, stage: &mut Stage) -> Result<()> {
     loop {
-        match from.file.object().read(&from.file, position, stage) {
-            Ok(_) => break,
+        match from.file.object().read(&from.file, from.position(), stage) {
+            Ok(_) => return Ok(()),
             Err(Stop::Error(error)) => return Err(error),
             Err(Stop::Fill { offset, len }) => {
                 super::transfer::fill(cx, &from.file, offset, len).await?;
@@ -157,51 +126,14 @@ async fn piece(cx: &Context<'_>, from: &Side, to: &mut Side, stage: &mut Stage) 
             }
         }
     }
-    let mut written = 0;
-    while stage.at < stage.bytes.len() {
-        match write(to, stage) {
-            Ok(0) => break,
-            Ok(part) => {
-                written += part;
-                if to.file.object().seekable() {
-                    to.advance(part);
-                }
-            }
-            Err(Stop::WouldBlock) if !to.file.nonblocking() => wait(cx, &to.file, written).await?,
-            Err(_) if written > 0 => break,
-            Err(Stop::Error(error)) => return Err(error),
-            Err(_) => return Err(Errno::EAGAIN.because("O_NONBLOCK, and it is not ready")),
-        }
-    }
-    if let Some(settled) = to.file.object().settle() {
-        settled.await?;
-    }
-    Ok(written)
-}
-
-fn write(to: &Side, stage: &mut Stage) -> Attempt<usize> {
-    let object = to.file.object();
-    let position = object.seekable().then(|| to.position());
-    object.write(&to.file, position, stage).map(|(part, _)| part)
-}
-
-/// Waits until the target may have room; after a signal, what was written counts.
-async fn wait(cx: &Context<'_>, file: &Arc<OpenFile>, written: usize) -> Result<()> {
-    let queue = file.object().readiness().ok_or(Errno::EAGAIN)?;
-    let listener = queue.listen();
-    if file.poll().intersects(vfs::object::Events::OUT | vfs::object::Events::ERR) {
-        return Ok(());
-    }
-    match cx.interruptible(listener).await {
-        Err(interrupted) if written == 0 => Err(Error::from(interrupted)),
-        Err(_) => Err(Errno::EINTR.into()),
-        Ok(()) => Ok(()),
-    }
 }
 
 /// Bytes on their way.
+#[derive(Default)]
 struct Stage {
     bytes: Vec<u8>,
+    /// What comes before is written.
+    start: usize,
     at: usize,
     room: usize,
 }
@@ -209,8 +141,19 @@ struct Stage {
 impl Stage {
     fn refill(&mut self, room: usize) {
         self.bytes.clear();
-        self.at = 0;
+        (self.start, self.at) = (0, 0);
         self.room = room;
+    }
+}
+
+impl Staged for Stage {
+    fn rewind(&mut self) {
+        self.at = self.start;
+    }
+
+    fn skip(&mut self, len: usize) {
+        self.start += len;
+        self.at = self.start;
     }
 }
 

@@ -16,6 +16,7 @@ mod names;
 pub(crate) mod objects;
 pub(crate) mod open;
 pub(crate) mod pipe;
+mod side;
 mod signalfd;
 mod splice;
 mod stat;

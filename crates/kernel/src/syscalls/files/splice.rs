@@ -7,6 +7,8 @@
 mod file;
 mod memory;
 
+use alloc::sync::Arc;
+
 use abi::Errno;
 use abi::errno::{Error, Result};
 use executor::wait_queue::WaitQueue;
@@ -15,12 +17,9 @@ use vfs::object::{Attempt, OpenFile, Stop};
 use vfs::pipe::End;
 use vfs::pipe::splice::Patience;
 
-use file::Side;
-
+use super::side::{Side, check_modes, or_signal};
 use crate::arguments::Arguments;
 use crate::context::{Context, TRANSFER_MAX};
-use crate::signal::info::Info;
-use crate::signal::{Signal, send};
 
 bitflags::bitflags! {
     /// Flags of these calls.
@@ -66,8 +65,8 @@ pub(super) async fn splice(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     if (source.is_some() && from_at != 0) || (target.is_some() && to_at != 0) {
         return Err(Errno::ESPIPE.because("a pipe has no positions"));
     }
-    let to_offset = offset(cx, to_at)?;
-    let from_offset = offset(cx, from_at)?;
+    let mut onto = Side::new(cx, Arc::clone(&to), to_at)?;
+    let mut of = Side::new(cx, Arc::clone(&from), from_at)?;
     check_modes(&from, &to)?;
     let len = len.min(TRANSFER_MAX);
     let done = match (source, target) {
@@ -77,17 +76,15 @@ pub(super) async fn splice(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
         }
         (Some(source), None) => {
             let flags = flags.or_of(&from);
-            let mut side = Side { file: &to, offset: to_offset, address: to_at };
-            side.check()?;
-            let done = file::to_file(cx, source, &mut side, len, flags).await;
-            done.and_then(|done| side.store(cx).map(|()| done))
+            file::check(&onto)?;
+            let done = file::to_file(cx, source, &mut onto, len, flags).await;
+            done.and_then(|done| onto.store(cx).map(|()| done))
         }
         (None, Some(target)) => {
             let flags = flags.or_of(&to);
-            let mut side = Side { file: &from, offset: from_offset, address: from_at };
-            side.check()?;
-            let done = file::from_file(cx, &mut side, target, len, flags).await;
-            done.and_then(|done| side.store(cx).map(|()| done))
+            file::check(&of)?;
+            let done = file::from_file(cx, &mut of, target, len, flags).await;
+            done.and_then(|done| of.store(cx).map(|()| done))
         }
         (None, None) => Err(Errno::EINVAL.because("neither end is a pipe")),
     };
@@ -135,29 +132,8 @@ pub(super) async fn vmsplice(cx: &Context<'_>, args: &Arguments) -> Result<u64> 
     or_signal(cx, done)
 }
 
-fn offset(cx: &Context<'_>, address: u64) -> Result<Option<i64>> {
-    if address == 0 { Ok(None) } else { cx.read(address).map(Some) }
-}
-
-fn check_modes(from: &OpenFile, to: &OpenFile) -> Result<()> {
-    if !from.readable() || !to.writable() {
-        return Err(Errno::EBADF.because("a descriptor was not opened for that"));
-    }
-    Ok(())
-}
-
-/// Writing to what nobody reads is also a signal.
-fn or_signal(cx: &Context<'_>, done: Result<usize>) -> Result<u64> {
-    if let Err(error) = done
-        && error.errno == Errno::EPIPE
-    {
-        send::send_to_thread(cx.kernel, cx.thread, Info::kernel(Signal::PIPE))?;
-    }
-    done.map(|done| done as u64)
-}
-
 /// Attempts something until it doesn't have to wait, or may not.
-async fn wait<T>(
+pub(super) async fn wait<T>(
     cx: &Context<'_>,
     queue: &WaitQueue,
     patience: Patience,

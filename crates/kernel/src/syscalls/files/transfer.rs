@@ -13,6 +13,7 @@ use platform::user::{Sink, Source, UserRange};
 use vfs::node::Kind;
 use vfs::object::{Attempt, Object, OpenFile, Status, Stop};
 
+use super::side::carry;
 use crate::arguments::{Arguments, Fd};
 use crate::context::{Context, Found, TRANSFER_MAX, UserBuffers};
 use crate::process::limits::{INFINITY, Resource};
@@ -391,11 +392,7 @@ impl<'a> Transfer<'a> {
 
     /// Carries what was written to where it must be before the call returns.
     async fn carry(&self) -> Result<()> {
-        let Some(settled) = self.file.object().settle() else { return Ok(()) };
-        settled.await?;
-        let synced = self.file.status().intersects(Status::DSYNC | Status::SYNC)
-            || self.flags.intersects(Flags::DATA_SYNC | Flags::SYNC);
-        if synced { self.file.object().sync().await } else { Ok(()) }
+        carry(self.file, self.flags.intersects(Flags::DATA_SYNC | Flags::SYNC)).await
     }
 
     fn may_not_wait(&self) -> bool {

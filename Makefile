@@ -68,7 +68,7 @@ lint: setup
 	$(BIN)/mypy
 	cargo fmt --all --check
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
-	cargo clippy --workspace --exclude adyton-enclave --locked --quiet -- -D warnings
+	cargo clippy --workspace --exclude adyton-enclave --all-targets --locked --quiet -- -D warnings
 	cargo clippy -p adyton-enclave --locked --quiet -- -D warnings
 
 format:

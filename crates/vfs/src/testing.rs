@@ -17,7 +17,7 @@ use crate::object::{Attempt, IoctlArgument, OpenFile, Stop};
 
 /// Bytes with a limit, which "fault" behind an optional number of them.
 pub(crate) struct Bytes {
-    pub(crate) bytes: VecDeque<u8>,
+    pub(crate) content: VecDeque<u8>,
     room: usize,
     fault_after: usize,
 }
@@ -25,12 +25,12 @@ pub(crate) struct Bytes {
 impl Bytes {
     /// A sink for `room` bytes.
     pub(crate) fn sink(room: usize) -> Self {
-        Self { bytes: VecDeque::new(), room, fault_after: usize::MAX }
+        Self { content: VecDeque::new(), room, fault_after: usize::MAX }
     }
 
     /// A source of `bytes`.
     pub(crate) fn source(bytes: &[u8]) -> Self {
-        Self { bytes: bytes.iter().copied().collect(), room: 0, fault_after: usize::MAX }
+        Self { content: bytes.iter().copied().collect(), room: 0, fault_after: usize::MAX }
     }
 
     /// The same, faulting after so many bytes.
@@ -53,7 +53,7 @@ impl Sink for Bytes {
 
     fn put(&mut self, bytes: &[u8]) -> usize {
         let len = self.admit(bytes.len().min(self.room));
-        self.bytes.extend(&bytes[..len]);
+        self.content.extend(&bytes[..len]);
         self.room -= len;
         len
     }
@@ -71,25 +71,25 @@ impl Sink for Bytes {
 
 impl Source for Bytes {
     fn skip_all(&mut self) -> usize {
-        let skipped = self.bytes.len();
-        self.bytes.clear();
+        let skipped = self.content.len();
+        self.content.clear();
         skipped
     }
 
     fn left(&self) -> usize {
-        self.bytes.len()
+        self.content.len()
     }
 
     fn take(&mut self, out: &mut [u8]) -> usize {
-        let len = self.admit(out.len().min(self.bytes.len()));
-        for (to, from) in out.iter_mut().zip(self.bytes.drain(..len)) {
+        let len = self.admit(out.len().min(self.content.len()));
+        for (to, from) in out.iter_mut().zip(self.content.drain(..len)) {
             *to = from;
         }
         len
     }
 
     fn give_back(&mut self, bytes: &[u8]) -> bool {
-        bytes.iter().rev().for_each(|byte| self.bytes.push_front(*byte));
+        bytes.iter().rev().for_each(|byte| self.content.push_front(*byte));
         true
     }
 
@@ -147,8 +147,8 @@ impl Count {
 pub(crate) fn read(open: &OpenFile, room: usize) -> Attempt<Vec<u8>> {
     let mut sink = Bytes::sink(room);
     let len = open.object().read(open, 0, &mut sink)?;
-    assert_eq!(len, sink.bytes.len(), "what read says is what it delivers");
-    Ok(sink.bytes.into())
+    assert_eq!(len, sink.content.len(), "what read says is what it delivers");
+    Ok(sink.content.into())
 }
 
 /// write(2), once.
@@ -166,10 +166,9 @@ pub(crate) fn ioctl(open: &OpenFile, request: u32) -> Result<i32> {
 /// The errno of an attempt that failed; `None` when it would block.
 #[track_caller]
 pub(crate) fn stopped<T>(attempt: Attempt<T>) -> Option<Errno> {
-    match attempt {
-        Ok(_) => panic!("the attempt succeeded"),
-        Err(Stop::Error(Error { errno, .. })) => Some(errno),
-        Err(Stop::WouldBlock) => None,
-        Err(Stop::Fill { .. }) => panic!("nothing to fill"),
+    match attempt.err().expect("the attempt succeeded") {
+        Stop::Error(Error { errno, .. }) => Some(errno),
+        Stop::WouldBlock => None,
+        Stop::Fill { .. } => panic!("nothing to fill"),
     }
 }

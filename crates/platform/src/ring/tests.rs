@@ -220,7 +220,7 @@ mod property {
     use super::{Bell, Shared, host, ring};
 
     /// What LibOS or host do next.
-    #[derive(Clone, Debug)]
+    #[derive(Clone, Copy, Debug)]
     enum Act {
         /// An operation of at most so many bytes, or one that opens.
         Submit(Option<usize>),

@@ -103,7 +103,7 @@ impl Host for Fake {
             (Code::SetTerminal, Data::In(_)) => 0,
             _ => return Untrusted::new(-i64::from(Errno::ENOTTY.raw())),
         };
-        Untrusted::new(lie.unwrap_or(answer as i64))
+        Untrusted::new(lie.unwrap_or_else(|| i64::try_from(answer).expect("short")))
     }
 
     fn watch(&self, _handle: u64, events: u32) -> Waiting<'static, ()> {
@@ -185,7 +185,7 @@ fn a_file_of_the_host_has_positions() {
     assert_eq!(host.contents.lock().calls.last().unwrap().1, 2, "not where the host stands");
     let mut sink = Bytes::sink(4);
     assert_eq!(object.read(&stream, 1, &mut sink).unwrap(), 4);
-    assert_eq!(Vec::from(sink.bytes), b"1xx4");
+    assert_eq!(Vec::from(sink.content), b"1xx4");
     assert_eq!(object.stat().unwrap().size, 13);
 }
 

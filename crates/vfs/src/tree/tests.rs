@@ -326,7 +326,7 @@ fn get(file: &OpenFile) -> Vec<u8> {
     let mut offset = 0;
     loop {
         match file.object().read(file, offset, &mut sink) {
-            Ok(0) => return sink.bytes.into(),
+            Ok(0) => return sink.content.into(),
             Ok(read) => offset += read as u64,
             Err(Stop::Fill { offset, len }) => finish(file.object().fill(offset, len)).unwrap(),
             Err(other) => panic!("{other:?}"),

@@ -132,8 +132,8 @@ fn heads_that_linux_takes() {
         assert!(read(&bytes).is_ok(), "byte {at}");
     }
     let nothing = Row { kind: 0, ..TEXT };
-    assert!(read(&file(2, &[nothing; 1170])).is_ok());
-    assert_eq!(read(&file(2, &[nothing; 1171])), Err(Errno::ENOEXEC));
+    assert!(read(&file(2, &vec![nothing; 1170])).is_ok());
+    assert_eq!(read(&file(2, &vec![nothing; 1171])), Err(Errno::ENOEXEC));
 }
 
 #[test]

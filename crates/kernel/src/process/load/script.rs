@@ -73,7 +73,10 @@ mod tests {
 
     use super::{LINE, Script, parse};
 
-    fn of(text: &[u8]) -> Result<Option<(Vec<u8>, Option<Vec<u8>>)>, Errno> {
+    /// An interpreter and its argument.
+    type Found = Result<Option<(Vec<u8>, Option<Vec<u8>>)>, Errno>;
+
+    fn of(text: &[u8]) -> Found {
         let mut head = [0; LINE];
         let len = text.len().min(LINE);
         head[..len].copy_from_slice(&text[..len]);
@@ -82,10 +85,8 @@ mod tests {
         parse(&head).map(|script| script.map(own)).map_err(|error| error.errno)
     }
 
-    fn script(
-        name: &str,
-        argument: Option<&str>,
-    ) -> Result<Option<(Vec<u8>, Option<Vec<u8>>)>, Errno> {
+    #[expect(clippy::unnecessary_wraps, reason = "it is compared with what may be an error")]
+    fn script(name: &str, argument: Option<&str>) -> Found {
         Ok(Some((name.into(), argument.map(Into::into))))
     }
 

@@ -56,7 +56,10 @@ fn every_byte_of_code_is_an_instruction_that_is_meant() {
                 (0..instruction.op_count()).any(|op| instruction.op_kind(op) == OpKind::Memory);
             if memory && instruction.is_ip_rel_memory_operand() {
                 let at = instruction.ip_rel_memory_address().wrapping_add(PAGE);
-                assert!(at <= u64::from(field::COUNT.unsigned_abs()) && at % 8 == 0, "{at:#x}");
+                assert!(
+                    at <= u64::from(field::COUNT.unsigned_abs()) && at.is_multiple_of(8),
+                    "{at:#x}"
+                );
             }
             before = instruction.mnemonic();
         }
@@ -91,6 +94,6 @@ proptest::proptest! {
     fn the_inverses_divide(ns in proptest::prelude::any::<u64>(), rest in 0..1_000_000_000_u64) {
         let high = u128::from(ns >> 9) * 0x0044_B82F_A09B_5A53_u128;
         assert_eq!(u64::try_from(high >> 75).expect("small"), ns / 1_000_000_000);
-        assert_eq!(rest * 274_877_907 >> 38, rest / 1000);
+        assert_eq!((rest * 274_877_907) >> 38, rest / 1000);
     }
 }

@@ -15,7 +15,7 @@ const GETPPID: [u8; 13] = [0xB8, 39, 0, 0, 0, 0x0F, 0x05, 0x48, 0x3D, 0x00, 0xF0
 fn refused(decision: &Decision) -> Reason {
     match decision {
         Decision::LeaveTrap(reason) => *reason,
-        other => panic!("{other:?}"),
+        Decision::Rewrite(patch) => panic!("{patch:?}"),
     }
 }
 

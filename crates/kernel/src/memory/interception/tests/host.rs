@@ -35,17 +35,13 @@ impl Text for Mapped {
     }
 
     fn function(&self, address: u64) -> Option<Range<u64>> {
-        match self.table {
-            Some(table) => {
-                let read = |at, out: &mut [u8]| read_file(&self.file, at, out);
-                let found = table.function(&read, address - self.bias)?;
-                Some(found.start + self.bias..found.end + self.bias)
-            }
-            None => {
-                let read = |at, buffer: &mut [u8]| self.program.read(at, buffer);
-                frames::function(&read, self.frames.as_ref()?, address)
-            }
-        }
+        let Some(table) = self.table else {
+            let read = |at, buffer: &mut [u8]| self.program.read(at, buffer);
+            return frames::function(&read, self.frames.as_ref()?, address);
+        };
+        let read = |at, out: &mut [u8]| read_file(&self.file, at, out);
+        let found = table.function(&read, address - self.bias)?;
+        Some(found.start + self.bias..found.end + self.bias)
     }
 
     fn read(&self, at: u64, buffer: &mut [u8]) -> usize {

@@ -390,3 +390,33 @@ def _held(pid: int, folder: Path) -> set[str]:
                     line.rpartition("/")[2] for line in text.splitlines() if str(folder) in line
                 }
     return held
+
+
+LIVING = ["munmap", "fixed", "mremap", "sync", "syncfs", "msync"]
+
+
+@ALL
+@pytest.mark.parametrize("way", [*LIVING, "exit", "thread", "signal", "exec"])
+def test_what_mappings_change_reaches_the_host(carrier: str, way: str, tmp_path: Path) -> None:
+    """When they go, at the latest; while the program runs where somebody asked for it."""
+    program = compile_c(PROGRAMS / "mapped.c", extra=("-pthread",))
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    before = b"x" * 10000
+    (volume / "file").write_bytes(before)
+    words = ["run", *carriers.CARRIERS[carrier], "-v", f"{volume}:/volume:rw", str(program), way]
+    process = subprocess.Popen(
+        [*adyton_command(), *words],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment(),
+        cwd=tmp_path,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == (b"done\n" if way in LIVING else b"")
+    if way not in LIVING:
+        process.wait(timeout=30)
+    after = before[:4090] + b"changed by mapping" + before[4108:]
+    assert (volume / "file").read_bytes() == after
+    process.communicate(timeout=30)
+    assert process.returncode == (143 if way == "signal" else 0)

@@ -70,6 +70,8 @@ pub enum Code {
     ListAttributes = 26,
     /// Removes one: as [`Code::GetAttribute`].
     RemoveAttribute = 27,
+    /// Flushes the file system that `handle` lies on to its device.
+    SyncAll = 28,
 }
 
 /// `offset` of an operation on a stream.

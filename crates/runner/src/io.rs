@@ -64,6 +64,7 @@ impl Request {
         const LINK: u32 = Code::Link as u32;
         const TRUNCATE: u32 = Code::Truncate as u32;
         const SYNC: u32 = Code::Sync as u32;
+        const SYNC_ALL: u32 = Code::SyncAll as u32;
         const SET_MODE: u32 = Code::SetMode as u32;
         const SET_TIMES: u32 = Code::SetTimes as u32;
         const SET_OWNER: u32 = Code::SetOwner as u32;
@@ -96,6 +97,7 @@ impl Request {
             TRUNCATE => self.plain(libc::SYS_ftruncate, self.operation.offset),
             SYNC if self.operation.flags & 1 != 0 => self.plain(libc::SYS_fdatasync, 0),
             SYNC => self.plain(libc::SYS_fsync, 0),
+            SYNC_ALL => self.plain(libc::SYS_syncfs, 0),
             SET_MODE if self.operation.path_len == 0 => {
                 self.plain(libc::SYS_fchmod, self.operation.mode.into())
             }

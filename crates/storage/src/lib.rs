@@ -2,6 +2,7 @@
 //!
 //! Trusted. Knows neither names nor processes.
 //! - [`pages`]: the cached contents of one file, over an optional [`pages::Backing`].
+//! - [`exposed`]: files that mappings have changed, until the backing knows.
 //! - [`reclaim`]: giving clean cached contents up when memory runs short.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
@@ -12,5 +13,6 @@
 
 extern crate alloc;
 
+pub mod exposed;
 pub mod pages;
 pub mod reclaim;

@@ -61,6 +61,13 @@ impl Host {
         Handle::admit(result)
     }
 
+    /// Opens what stands at `path`, and has it flushed.
+    async fn sync(&self, code: Code, path: &[u8], flags: u32) -> Result<()> {
+        let handle = self.open(path, flags, 0).await?;
+        let exchange = Exchange::new(code, handle.raw(), b"", 0)?;
+        exchange.carry_out().await.0.nothing()
+    }
+
     async fn stat_of(&self, handle: &Handle) -> Result<Stat> {
         Self::stat_below(handle.raw(), b"").await
     }
@@ -127,6 +134,14 @@ impl Lower for Host {
             let (result, answer) = exchange.carry_out().await;
             wire::link(answer.bytes(result.count_at_most(LINK_MAX)?))
         })
+    }
+
+    fn sync_directory<'a>(&'a self, path: &'a [u8]) -> Waiting<'a, Result<()>> {
+        Box::pin(self.sync(Code::Sync, path, open::READ | open::DIRECTORY))
+    }
+
+    fn sync_all(&self) -> Waiting<'_, Result<()>> {
+        Box::pin(self.sync(Code::SyncAll, b"", open::READ))
     }
 
     fn file(self: Arc<Self>, origin: Arc<Origin>) -> Arc<dyn LowerFile> {

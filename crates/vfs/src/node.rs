@@ -231,6 +231,11 @@ pub trait Node: Object {
     /// Its attributes were changed by who uses [`Node::extended`].
     fn touch_changed(&self) {}
 
+    /// Flushes its whole file system to where it lasts.
+    fn sync_all(&self) -> Waiting<'_, Result<()>> {
+        Box::pin(core::future::ready(Ok(())))
+    }
+
     /// Looks a name up (never `.` or `..`); `None`: not there. `Stop::Fill`: only
     /// [`Node::fetch`] can tell.
     fn lookup(&self, here: &Arc<Dentry>, name: &[u8]) -> Attempt<Option<Arc<Dentry>>> {

@@ -19,6 +19,7 @@ pub(crate) mod tests;
 mod turns;
 mod unkept;
 
+use alloc::boxed::Box;
 use alloc::sync::{Arc, Weak};
 
 use abi::Errno;
@@ -34,7 +35,7 @@ use crate::credentials::Owner;
 use crate::dentry::{Dentry, NAME_MAX};
 use crate::extended::Keeper;
 use crate::node::{Kind, New, Node, Volume};
-use crate::object::{Stat, Stop};
+use crate::object::{Stat, Stop, Waiting};
 use attributes::Attributes;
 use directory::Directory;
 use lower::Source;
@@ -268,6 +269,14 @@ fn keeper<'a>(attributes: &'a Attributes, origin: Option<&'a Arc<Origin>>) -> Ke
     match origin.filter(|origin| origin.policy().through) {
         Some(origin) => Keeper::Below(origin),
         None => Keeper::Here(&attributes.extended),
+    }
+}
+
+/// Flushes the layer below that changes are carried to.
+fn sync_all(origin: Option<&Arc<Origin>>) -> Waiting<'_, Result<()>> {
+    match origin.filter(|origin| origin.policy().through) {
+        Some(origin) => origin.lower().sync_all(),
+        None => Box::pin(core::future::ready(Ok(()))),
     }
 }
 

@@ -5,6 +5,7 @@ use core::ops::Range;
 
 use abi::Errno;
 use abi::errno::Result;
+use storage::pages::Reach;
 
 use super::area::{Area, Flags, Kind};
 use super::populate::{Access, Refusal};
@@ -194,7 +195,7 @@ impl Space {
                 && let Kind::File(mapped) = &area.kind
                 && mapped.shared
             {
-                mapped.pages.flush(true).await?;
+                mapped.pages.flush(Reach::Exposed).await?;
             }
         }
         if whole { Ok(()) } else { Err(Errno::ENOMEM.because("part of the range is not mapped")) }

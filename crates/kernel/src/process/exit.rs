@@ -5,6 +5,8 @@ use core::sync::atomic::Ordering;
 
 use abi::host::ExitKind;
 use platform::user::UserWord;
+use storage::exposed;
+use storage::pages::Reach;
 
 use crate::context::Context;
 use crate::process::{Process, futex};
@@ -42,7 +44,7 @@ pub(crate) fn end(process: &Arc<Process>, status: Status) {
 }
 
 /// The last steps of a thread, and with the last thread those of its process.
-pub(crate) fn end_thread(cx: &Context<'_>) {
+pub(crate) async fn end_thread(cx: &Context<'_>) {
     futex::leave_robust_list(cx);
     let word = cx.thread.clear_child_tid.swap(0, Ordering::Relaxed);
     if word != 0 && UserWord::new(word).is_ok() {
@@ -63,6 +65,9 @@ pub(crate) fn end_thread(cx: &Context<'_>) {
     };
     trace::record::gone(cx, last);
     if last {
+        // What mappings have changed in files of the host is the host's to have. Nobody is left to be told
+        // of an error.
+        let _ = exposed::write_back(Reach::Exposed).await;
         end_last(cx.kernel, cx.process);
     } else if cx.process.threads.lock().len() == 1 {
         cx.process.alone.wake_all();

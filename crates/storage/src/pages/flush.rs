@@ -13,22 +13,33 @@ use super::{PAGE_BYTES, Pages, State, bytes_until};
 /// The most bytes that are written to the backing at once.
 const MOST: usize = 256 << 10;
 
+/// What a flush carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// What calls have written.
+    Written,
+    /// That, and what mappings have changed that are gone.
+    Unmapped,
+    /// That, and what mappings may have changed.
+    Exposed,
+}
+
 impl Pages {
     /// Carries what was written to the backing; nothing where that is not writable.
     ///
-    /// With `exposed` also the pages that mappings may have changed (msync(2), fsync(2)).
+    /// `reach` says whether also pages that mappings may have changed (msync(2), fsync(2), munmap(2)).
     ///
     /// # Errors
     /// The backing's; what was not carried is tried again at the next flush.
-    pub async fn flush(&self, exposed: bool) -> Result<()> {
+    pub async fn flush(&self, reach: Reach) -> Result<()> {
         let Some(backing) = self.backing.as_ref().filter(|backing| backing.writable()) else {
             return Ok(());
         };
-        let mut carrying = match self.begin(exposed) {
+        let mut carrying = match self.begin(reach) {
             Some(carrying) => carrying,
             None => loop {
                 let listener = self.filled.listen();
-                if let Some(carrying) = self.begin(exposed) {
+                if let Some(carrying) = self.begin(reach) {
                     break carrying;
                 }
                 listener.await;
@@ -51,15 +62,20 @@ impl Pages {
         Ok(())
     }
 
+    /// Whether a mapping may have changed something that the backing does not have.
+    pub(crate) fn is_exposed(&self) -> bool {
+        self.state.lock().chunks.touching(0..u64::MAX).any(|chunk| !chunk.exposed.is_empty())
+    }
+
     /// Takes over what is pending; `None` while somebody else carries.
-    fn begin(&self, exposed: bool) -> Option<Carrying<'_>> {
+    fn begin(&self, reach: Reach) -> Option<Carrying<'_>> {
         let mut state = self.state.lock();
         if state.carrying {
             return None;
         }
-        if exposed {
+        if reach != Reach::Written {
             let size = self.size();
-            state.expose_pending(size);
+            state.expose_pending(size, reach);
         }
         let ranges = core::mem::take(&mut state.pending);
         let holds = !ranges.is_empty();
@@ -93,13 +109,13 @@ impl Drop for Carrying<'_> {
 
 impl State {
     /// Adds the pages that a mapping may have changed to what must be written.
-    fn expose_pending(&mut self, size: u64) {
+    fn expose_pending(&mut self, size: u64, reach: Reach) {
         let mut exposed = Vec::new();
         for chunk in self.chunks.touching_mut(0..u64::MAX) {
-            if chunk.exposed.is_empty() {
+            let still_mapped = chunk.in_use();
+            if chunk.exposed.is_empty() || still_mapped && reach == Reach::Unmapped {
                 continue;
             }
-            let still_mapped = chunk.in_use();
             for page in chunk.start..chunk.end() {
                 let index = chunk.index(page);
                 if chunk.exposed.get(index) {

@@ -9,6 +9,7 @@ use platform::budget::Charge;
 
 use super::write::exhausted;
 use super::{Missing, PAGE_BYTES, Pages};
+use crate::exposed;
 
 /// Pages of a file that lie contiguous in the arena. While it lives, its frames stay the file's.
 #[derive(Clone, Debug)]
@@ -46,7 +47,7 @@ impl Pages {
     ///
     /// # Errors
     /// See [`RunError`].
-    pub fn frames(&self, page: u64, most: usize, write: bool) -> Result<Run, RunError> {
+    pub fn frames(self: &Arc<Self>, page: u64, most: usize, write: bool) -> Result<Run, RunError> {
         self.mapped.store(true, Ordering::Release);
         let mut state = self.state.lock();
         let end = self.size().div_ceil(PAGE_BYTES);
@@ -62,7 +63,7 @@ impl Pages {
         let chunk =
             state.chunks.make(page..end, Charge::Ordinary).ok_or(RunError::Error(exhausted()))?;
         let first = chunk.index(page);
-        let mut pages = 0;
+        let (mut pages, mut newly) = (0, false);
         for page in page..end.min(chunk.end()) {
             let index = chunk.index(page);
             if !chunk.present.get(index) {
@@ -72,12 +73,18 @@ impl Pages {
                 chunk.present.set(index, true);
             }
             if write {
+                newly |= !chunk.exposed.get(index);
                 chunk.dirty.set(index, true);
                 chunk.exposed.set(index, true);
             }
             pages += 1;
         }
-        Ok(Run { extent: Arc::clone(&chunk.extent), first, pages })
+        let run = Run { extent: Arc::clone(&chunk.extent), first, pages };
+        drop(state);
+        if newly && self.writes_through() {
+            exposed::remember(self);
+        }
+        Ok(run)
     }
 
     /// The first frames at or behind page number `page` and before `end` that are here already, with
@@ -102,7 +109,12 @@ impl Pages {
     ///
     /// # Errors
     /// [`RunError::Beyond`] and [`RunError::Error`].
-    pub async fn populate(&self, page: u64, most: usize, write: bool) -> Result<Run, RunError> {
+    pub async fn populate(
+        self: &Arc<Self>,
+        page: u64,
+        most: usize,
+        write: bool,
+    ) -> Result<Run, RunError> {
         loop {
             match self.frames(page, most, write) {
                 Err(RunError::Missing(missing)) => {
@@ -115,7 +127,7 @@ impl Pages {
 
     /// [`Pages::populate`] for callers that can't wait; `None` when it would have to.
     pub fn populate_now(
-        &self,
+        self: &Arc<Self>,
         page: u64,
         most: usize,
         write: bool,

@@ -36,6 +36,7 @@ use platform::io::Bounce;
 use platform::sync::Mutex;
 use platform::user::Sink;
 
+pub use flush::Reach;
 pub use mapping::{Run, RunError};
 pub use write::LIMIT_REACHED;
 

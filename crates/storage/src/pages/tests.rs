@@ -12,7 +12,7 @@ use platform::arena::{Extent, PAGE};
 use platform::user::Source;
 use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 
-use super::{Backing, Content, Observer, Pages, RunError, Waiting};
+use super::{Backing, Content, Observer, Pages, Reach, RunError, Waiting};
 
 fn finish<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
@@ -95,7 +95,7 @@ impl Source for Faulting<'_> {
     }
 }
 
-fn read_all(pages: &Pages, offset: usize, len: usize) -> Vec<u8> {
+fn read_all(pages: &Arc<Pages>, offset: usize, len: usize) -> Vec<u8> {
     let mut out = vec![0xaa; len];
     let mut done = 0;
     loop {
@@ -181,7 +181,7 @@ fn put(model: &mut Vec<u8>, at: usize, bytes: &[u8]) {
     model[at..at + bytes.len()].copy_from_slice(bytes);
 }
 
-fn apply(pages: &Pages, model: &mut Vec<u8>, step: &Step) {
+fn apply(pages: &Arc<Pages>, model: &mut Vec<u8>, step: &Step) {
     match *step {
         Step::Write { at, len, seed } => {
             let bytes = noise(len, seed);
@@ -223,7 +223,7 @@ fn apply(pages: &Pages, model: &mut Vec<u8>, step: &Step) {
         Step::Evict => {
             pages.evict();
         }
-        Step::Flush => finish(pages.flush(true)).unwrap(),
+        Step::Flush => finish(pages.flush(Reach::Exposed)).unwrap(),
         Step::Read { at, len } => {
             let start = at.min(model.len());
             let end = (at + len).min(model.len()).max(start);
@@ -234,7 +234,7 @@ fn apply(pages: &Pages, model: &mut Vec<u8>, step: &Step) {
 }
 
 /// Maps a page, looks at its frame, and writes a byte through it.
-fn map(pages: &Pages, model: &mut [u8], page: usize, write: bool) {
+fn map(pages: &Arc<Pages>, model: &mut [u8], page: usize, write: bool) {
     match finish(pages.populate(page as u64, 8, write)) {
         Ok(run) => {
             let start = page * PAGE;
@@ -298,7 +298,7 @@ proptest! {
                 disk.bytes.lock().unwrap().resize(model.len(), 0);
             }
         }
-        finish(pages.flush(true)).unwrap();
+        finish(pages.flush(Reach::Exposed)).unwrap();
         same(&disk.bytes.lock().unwrap(), &model);
         pages.evict();
         same(&read_all(&pages, 0, model.len() + 9), &model);
@@ -412,7 +412,7 @@ fn what_a_backing_said_before_a_write_is_passed_over() {
     pages.write_bytes(100, &noise(50, 2)).unwrap();
     pages.refresh(100, super::moment());
     assert_eq!(pages.size(), 150, "not carried yet");
-    finish(pages.flush(false)).unwrap();
+    finish(pages.flush(Reach::Written)).unwrap();
     pages.refresh(100, asked);
     assert_eq!(pages.size(), 150, "asked before");
     same(&read_all(&pages, 100, 50), &noise(50, 2));
@@ -426,10 +426,10 @@ fn one_carries_at_a_time_and_what_is_given_up_is_pending_again() {
     let pages = Pages::backed(Arc::new(disk.clone()), 0);
     let mut cx = Context::from_waker(Waker::noop());
     pages.write_bytes(0, b"old").unwrap();
-    let mut first = Box::pin(pages.flush(false));
+    let mut first = Box::pin(pages.flush(Reach::Written));
     assert!(first.as_mut().poll(&mut cx).is_pending());
     pages.write_bytes(0, b"new").unwrap();
-    let mut second = Box::pin(pages.flush(false));
+    let mut second = Box::pin(pages.flush(Reach::Written));
     assert!(second.as_mut().poll(&mut cx).is_pending());
     assert_eq!(disk.0.lock().unwrap().writes, 1, "the second waits for the first");
     // The first is given up: its bytes are the second's now.

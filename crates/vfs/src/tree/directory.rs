@@ -267,7 +267,12 @@ impl Object for Directory {
     }
 
     fn sync(&self) -> Waiting<'_, Result<()>> {
-        Box::pin(core::future::ready(Ok(())))
+        Box::pin(async move {
+            match self.through() {
+                Some(origin) => origin.lower().sync_directory(&origin.path()).await,
+                None => Ok(()),
+            }
+        })
     }
 
     fn node(&self) -> Option<&dyn Node> {
@@ -298,6 +303,10 @@ impl Node for Directory {
 
     fn touch_changed(&self) {
         self.attributes.touch_changed();
+    }
+
+    fn sync_all(&self) -> Waiting<'_, Result<()>> {
+        super::sync_all(self.origin.as_ref())
     }
 
     fn lookup(&self, _here: &Arc<Dentry>, name: &[u8]) -> Attempt<Option<Arc<Dentry>>> {

@@ -9,7 +9,7 @@ use abi::Errno;
 use abi::errno::Result;
 use platform::sync::{Mutex, Once};
 use platform::user::{Sink, Source};
-use storage::pages::{Missing, Pages};
+use storage::pages::{Missing, Pages, Reach};
 
 use super::attributes::Attributes;
 use super::change;
@@ -150,7 +150,7 @@ impl File {
             drop(left);
             done?;
         }
-        self.pages.flush(false).await?;
+        self.pages.flush(Reach::Written).await?;
         // What a new length leaves of holes and blocks only the layer below can tell.
         if let Some(origin) = self.origin.as_ref().filter(|_| cut.is_some())
             && let Ok(stat) = origin.lower().stat(&origin.path()).await
@@ -163,7 +163,7 @@ impl File {
 
     async fn flush(&self) -> Result<()> {
         self.carry().await?;
-        self.pages.flush(true).await?;
+        self.pages.flush(Reach::Exposed).await?;
         match &self.lower {
             Some(lower) if self.pages.writes_through() => lower.sync().await,
             _ => Ok(()),
@@ -282,6 +282,10 @@ impl Node for File {
 
     fn touch_changed(&self) {
         self.attributes.touch_changed();
+    }
+
+    fn sync_all(&self) -> Waiting<'_, Result<()>> {
+        super::sync_all(self.origin.as_ref())
     }
 
     fn locks(&self) -> Option<&Locks> {

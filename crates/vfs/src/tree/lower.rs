@@ -38,6 +38,17 @@ pub trait Lower: Send + Sync {
     /// The text of symbolic link `path`.
     fn read_link<'a>(&'a self, path: &'a [u8]) -> Waiting<'a, Result<Vec<u8>>>;
 
+    /// Flushes the entries of directory `path` to the device.
+    fn sync_directory<'a>(&'a self, path: &'a [u8]) -> Waiting<'a, Result<()>> {
+        let _ = path;
+        Box::pin(core::future::ready(Ok(())))
+    }
+
+    /// Flushes everything to the device.
+    fn sync_all(&self) -> Waiting<'_, Result<()>> {
+        Box::pin(core::future::ready(Ok(())))
+    }
+
     /// The contents of the file at `origin`, opened when they are first needed.
     fn file(self: Arc<Self>, origin: Arc<Origin>) -> Arc<dyn LowerFile>;
 

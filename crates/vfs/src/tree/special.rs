@@ -13,7 +13,7 @@ use crate::credentials::Owner;
 use crate::extended::Keeper;
 use crate::mount::{Flags, Place};
 use crate::node::{Answer, Change, Kind, Node, Opened, Volume};
-use crate::object::{Attempt, Object, Stat, Status};
+use crate::object::{Attempt, Object, Stat, Status, Waiting};
 use crate::pipe::Pipe;
 
 /// A device file, named pipe or socket.
@@ -81,6 +81,10 @@ impl Node for Special {
 
     fn touch_changed(&self) {
         self.attributes.touch_changed();
+    }
+
+    fn sync_all(&self) -> Waiting<'_, Result<()>> {
+        super::sync_all(self.origin.as_ref())
     }
 
     fn change(&self, change: Change) -> Answer<'_, ()> {

@@ -6,6 +6,8 @@ use alloc::sync::Arc;
 
 use abi::Errno;
 use abi::errno::Result;
+use storage::exposed;
+use storage::pages::Reach;
 use vfs::credentials::Access;
 use vfs::node::Kind;
 use vfs::object::{Object, OpenFile, Status};
@@ -179,9 +181,22 @@ pub(super) async fn fsync(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     Ok(0)
 }
 
-/// syncfs(2): what is written through was carried at each write; the rest lives in memory.
-pub(super) fn syncfs(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
-    open_file(cx, args)?;
+/// syncfs(2): the host's disk gets what belongs there, and what mappings have changed.
+pub(super) async fn syncfs(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
+    let file = open_file(cx, args)?;
+    exposed::write_back(Reach::Exposed).await?;
+    if let Some(node) = file.object().node() {
+        node.sync_all().await?;
+    }
+    Ok(0)
+}
+
+/// sync(2): as [`syncfs`] for all that is mounted. What fails is nobody's to know.
+pub(super) async fn sync(cx: &Context<'_>) -> Result<u64> {
+    let _ = exposed::write_back(Reach::Exposed).await;
+    for mount in cx.kernel.mounts.list() {
+        let _ = mount.root().node().sync_all().await;
+    }
     Ok(0)
 }
 

@@ -4,7 +4,8 @@ use alloc::sync::Arc;
 
 use abi::Errno;
 use abi::errno::Result;
-use storage::pages::Pages;
+use storage::exposed;
+use storage::pages::{Pages, Reach};
 use vfs::device::{Device, Kind};
 use vfs::mount::Flags as MountFlags;
 use vfs::object::{OpenFile, Status};
@@ -20,17 +21,28 @@ use crate::memory::{Access, Prot, page_up};
 /// mmap(2), where no page has to be brought in.
 pub(crate) fn mmap_at_once(cx: &Context<'_>, args: &Arguments) -> Option<Result<u64>> {
     let (_, flags) = Type::decode(args.raw(3));
-    if must_populate(flags) || cx.memory().locks_new_mappings_now() {
+    let replaces = flags.contains(MapFlags::FIXED) && exposed::any();
+    if replaces || must_populate(flags) || cx.memory().locks_new_mappings_now() {
         return None;
     }
     Some(request(cx, args).and_then(|request| cx.memory().map(&request)))
 }
 
-/// mmap(2) with MAP_POPULATE or MAP_LOCKED, or after mlockall(MCL_FUTURE).
+/// After a call that may have unmapped something: has what was changed there carried to the host. As on
+/// Linux, the call does not fail for it.
+pub(crate) async fn carried(result: Result<u64>) -> Result<u64> {
+    let _ = exposed::write_back(Reach::Unmapped).await;
+    result
+}
+
+/// mmap(2) with MAP_POPULATE or MAP_LOCKED, after mlockall(MCL_FUTURE), or over what may be the host's.
 pub(crate) async fn mmap(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     let request = request(cx, args)?;
     check_lock(cx, &request)?;
-    let address = cx.memory().map(&request)?;
+    let address = carried(cx.memory().map(&request)).await?;
+    if !must_populate(request.flags) && !cx.memory().locks_new_mappings_now() {
+        return Ok(address);
+    }
     let private_write = request.prot.contains(Prot::WRITE) && request.kind == Type::Private;
     let access = if private_write { Access::Write } else { Access::Read };
     if let Some(end) = page_up(request.len).and_then(|len| address.checked_add(len))

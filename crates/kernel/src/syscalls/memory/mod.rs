@@ -8,6 +8,7 @@ pub mod mapping;
 
 use abi::errno::Result;
 use abi::nr;
+use storage::exposed;
 
 use crate::arguments::Arguments;
 use crate::context::Context;
@@ -21,6 +22,8 @@ pub(crate) fn at_once(
 ) -> Option<Result<u64>> {
     Some(match number {
         nr::MMAP => return mapping::mmap_at_once(cx, args),
+        // What they unmap may be the host's to have, which takes time.
+        nr::MUNMAP | nr::MREMAP if exposed::any() => return None,
         nr::MUNMAP => mapping::munmap(cx, args),
         nr::MPROTECT => mapping::mprotect(cx, args),
         nr::BRK => Ok(mapping::brk(cx, args)),
@@ -44,6 +47,8 @@ pub(crate) async fn waiting(
 ) -> Option<Result<u64>> {
     Some(match number {
         nr::MMAP => mapping::mmap(cx, args).await,
+        nr::MUNMAP => mapping::carried(mapping::munmap(cx, args)).await,
+        nr::MREMAP => mapping::carried(mapping::mremap(cx, args)).await,
         nr::MADVISE => advice::madvise(cx, args).await,
         nr::MSYNC => advice::msync(cx, args).await,
         nr::MLOCK => advice::mlock(cx, args).await,

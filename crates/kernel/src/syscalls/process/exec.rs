@@ -14,6 +14,8 @@ use core::task::Poll;
 use abi::Errno;
 use abi::errno::Result;
 use platform::context::UserContext;
+use storage::exposed;
+use storage::pages::Reach;
 use vfs::descriptor::OnExec;
 use vfs::mount::Place;
 use vfs::path::Last;
@@ -104,6 +106,7 @@ async fn execute(
         Ok(mut loaded) => {
             loaded.name = target.thread_name.unwrap_or(loaded.name);
             begin(cx, loaded);
+            let _ = exposed::write_back(Reach::Unmapped).await;
             Ok(0)
         }
         Err(error) => {

@@ -49,7 +49,7 @@ impl Pages {
                 at = next.saturating_mul(PAGE_BYTES).min(end);
                 continue;
             }
-            state.clear(at, part).ok_or_else(exhausted)?;
+            state.clear(at, part, self.writes_through()).ok_or_else(exhausted)?;
             at += part as u64;
         }
         if self.writes_through() && end > offset {
@@ -112,8 +112,9 @@ impl State {
         self.chunks.next_start(page).unwrap_or(end).min(end)
     }
 
-    /// Clears bytes of one page; a whole one becomes a hole where it can.
-    fn clear(&mut self, at: u64, len: usize) -> Option<()> {
+    /// Clears bytes of one page; a whole one becomes a hole where it can, and where its zeros have not to
+    /// be carried: they may be the last bytes of the file.
+    fn clear(&mut self, at: u64, len: usize, carried: bool) -> Option<()> {
         let page = at / PAGE_BYTES;
         let from = usize::try_from(at % PAGE_BYTES).ok()?;
         let backed = self.is_backed(page);
@@ -130,7 +131,7 @@ impl State {
             if !chunk.present.get(index) && self.partials.add(page, from..from + len, needed) {
                 chunk.present.set(index, true);
             }
-        } else if len == PAGE && !chunk.in_use() {
+        } else if len == PAGE && !carried && !chunk.in_use() {
             chunk.present.set(index, false);
             chunk.dirty.set(index, false);
         }

@@ -118,6 +118,15 @@ int main(int argc, char **argv)
     memcpy(with + sizeof h, &interp, sizeof interp);
     attempt_bytes("an interpreter's name of 5000 bytes", with, good_bytes);
     interp.p_filesz = 11;
+    static const uint64_t offsets[] = {0x10000, 1UL << 62, INT64_MAX - 11, INT64_MAX - 10, INT64_MAX, UINT64_MAX};
+    for (size_t i = 0; i < sizeof offsets / sizeof *offsets; i++) {
+        interp.p_offset = offsets[i];
+        memcpy(with + sizeof h, &interp, sizeof interp);
+        char what[60];
+        snprintf(what, sizeof what, "an interpreter's name at %#lx", offsets[i]);
+        attempt_bytes(what, with, good_bytes);
+    }
+    interp.p_offset = 0x200;
     memcpy(with + sizeof h, &interp, sizeof interp);
     memcpy(with + 0x200, "/dev/null\0\0", 11);
     attempt_bytes("an interpreter that is a device", with, good_bytes);

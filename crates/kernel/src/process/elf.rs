@@ -178,7 +178,7 @@ impl Elf {
     /// Offset and length of the interpreter's name with its NUL.
     ///
     /// # Errors
-    /// ENOEXEC when it can't be a name.
+    /// ENOEXEC when it can't be a name; EINVAL when it ends beyond the longest of files.
     pub fn interpreter(&self) -> Result<Option<(u64, usize)>> {
         let Some(header) = self.headers.iter().find(|header| header.kind == kind::INTERPRETER)
         else {
@@ -186,6 +186,10 @@ impl Elf {
         };
         if !(2..=NAME_MAX).contains(&header.file_size) {
             return Err(Errno::ENOEXEC.because("the interpreter's name is too short or too long"));
+        }
+        let end = header.offset.checked_add(header.file_size);
+        if end.is_none_or(|end| i64::try_from(end).is_err()) {
+            return Err(Errno::EINVAL.because("the interpreter's name lies beyond any file's end"));
         }
         let len = usize::try_from(header.file_size).unwrap_or(0);
         Ok(Some((header.offset, len)))

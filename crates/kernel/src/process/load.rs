@@ -296,10 +296,8 @@ impl Prepared {
         let vdso = vdso::map(space)?;
         let origin = stack::Origin {
             vdso,
-            table: match self.program.elf.table_address() {
-                0 => 0,
-                address => address.wrapping_add(bias),
-            },
+            // As on Linux, moved even where no segment has it.
+            table: self.program.elf.table_address().wrapping_add(bias),
             count: self.program.elf.head.count,
             base,
             entry: own_entry,

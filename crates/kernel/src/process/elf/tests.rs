@@ -172,10 +172,16 @@ fn alignments() {
 
 #[test]
 fn interpreters() {
-    let asks = |file_size| {
-        let row = Row { kind: 3, offset: 0x200, file_size, ..TEXT };
+    let asks_at = |offset, file_size| {
+        let row = Row { kind: 3, offset, file_size, ..TEXT };
         read(&file(2, &[row, TEXT])).expect("good").interpreter().map_err(|error| error.errno)
     };
+    let asks = |file_size| asks_at(0x200, file_size);
+    let last = 1 << 63;
+    assert_eq!(asks_at(last - 29, 28), Ok(Some((last - 29, 28))));
+    for wrong in [last - 28, last - 1, last, u64::MAX] {
+        assert_eq!(asks_at(wrong, 28), Err(Errno::EINVAL));
+    }
     assert_eq!(asks(28), Ok(Some((0x200, 28))));
     assert_eq!(asks(4096), Ok(Some((0x200, 4096))));
     for wrong in [0, 1, 4097, u64::MAX] {

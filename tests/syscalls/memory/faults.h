@@ -61,4 +61,21 @@ UNUSED static const char *runs(void *p)
     ((void (*)(void))p)();
     return "ok";
 }
+
+/* The flags that smaps shows of the mapping that begins at an address. */
+UNUSED static const char *vm_flags(const void *p)
+{
+    static char smaps[1 << 20];
+    char start[40];
+    slurp("/proc/self/smaps", smaps, sizeof smaps);
+    snprintf(start, sizeof start, "%lx-", (long)p);
+    char *line = strstr(smaps, start);
+    if (!line)
+        return "no mapping begins there";
+    static char texts[4][160]; /* one line may show several */
+    static int turn;
+    char *text = texts[turn++ % 4];
+    sscanf(strstr(line, "VmFlags:"), "%159[^\n]", text);
+    return text;
+}
 #endif

@@ -1,8 +1,103 @@
 // build: static musl
-/* mremap: grow, shrink, move, fixed, DONTUNMAP, errors. */
+/* mremap: grow, shrink, move, fixed, several at once, DONTUNMAP, errors. */
 #include "faults.h"
 
 #define RW (PROT_READ | PROT_WRITE)
+
+#define FIXED (MREMAP_MAYMOVE | MREMAP_FIXED)
+#define KEEP 4 /* MREMAP_DONTUNMAP */
+
+static char *area;
+
+/* What is at each page: its letter, 0, nothing (.) or nothing that may be read (-). */
+static const char *pages(char *p, int count)
+{
+    static char texts[4][32];
+    static int turn;
+    char *text = texts[turn++ % 4];
+    for (int i = 0; i < count; i++) {
+        const char *outcome = reads(p + i * PAGE);
+        text[i] = *outcome == 'o' ? (p[i * PAGE] ? p[i * PAGE] : '0') : strstr(outcome, "MAPERR") ? '.' : '-';
+    }
+    text[count] = 0;
+    return text;
+}
+
+/* Moves pages of the alphabet, which is several mappings with a hole. */
+static void moves(const char *what, int from, int old, int new, int flags, int to)
+{
+    munmap(area, 64 * PAGE);
+    mmap(area, 16 * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    mmap(area + 32 * PAGE, 16 * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    memset(area + 32 * PAGE, 'T', 16 * PAGE);
+    for (int i = 0; i < 16; i++)
+        area[i * PAGE] = (char)('a' + i);
+    mprotect(area + 2 * PAGE, 2 * PAGE, PROT_READ);
+    munmap(area + 5 * PAGE, PAGE);
+    mprotect(area + 8 * PAGE, PAGE, PROT_NONE);
+    char *target = area + to * PAGE;
+    char *at = mremap(area + from * PAGE, old * PAGE, new * PAGE, flags, target);
+    say("%s: %s: %s %s", what, at == MAP_FAILED ? errno_name(errno) : at == target ? "there" : "elsewhere",
+        pages(area, 16), pages(area + 32 * PAGE, 16));
+}
+
+static void several(void)
+{
+    area = fresh(64 * PAGE);
+    moves("two mappings", 0, 4, 4, FIXED, 32);
+    moves("over a hole", 0, 16, 16, FIXED, 32);
+    moves("from a hole on", 5, 3, 3, FIXED, 32);
+    moves("to a hole", 3, 3, 3, FIXED, 32);
+    moves("nothing but a hole", 5, 1, 1, FIXED, 32);
+    moves("parts of mappings", 1, 6, 6, FIXED, 34);
+    moves("behind themselves", 0, 16, 16, FIXED, 16);
+    moves("onto each other", 0, 4, 4, FIXED, 2);
+    moves("into the next", 0, 4, 4, FIXED, 9);
+    moves("DONTUNMAP", 0, 8, 8, FIXED | KEEP, 32);
+    moves("DONTUNMAP anywhere", 0, 4, 4, MREMAP_MAYMOVE | KEEP, 0);
+    moves("longer", 0, 4, 5, FIXED, 32);
+    moves("shorter, two are left", 0, 4, 3, FIXED, 32);
+    moves("shorter, one is left", 0, 4, 1, FIXED, 32);
+    moves("cut down to one", 0, 16, 2, FIXED, 32);
+    munmap(area, 64 * PAGE);
+}
+
+/* MREMAP_DONTUNMAP of what is no private memory. */
+static void keeping(void)
+{
+    int fd = memfd_create("m", 0);
+    ftruncate(fd, 4 * PAGE);
+    pwrite(fd, "file", 4, 0);
+    char *p = mmap(NULL, 2 * PAGE, RW, MAP_SHARED, fd, 0);
+    char *q = mapped("DONTUNMAP shared", mremap(p, 2 * PAGE, 2 * PAGE, MREMAP_MAYMOVE | KEEP, 0));
+    q[0] = 'F';
+    p[1] = 'I';
+    say("both show the file: %.4s %.4s", p, q);
+    p = mmap(NULL, 2 * PAGE, RW, MAP_PRIVATE, fd, 0);
+    p[0] = 'p';
+    q = mapped("DONTUNMAP private", mremap(p, 2 * PAGE, 2 * PAGE, MREMAP_MAYMOVE | KEEP, 0));
+    say("what was written moves, the file stays: %.4s %.4s", p, q);
+    p[1] = 'n';
+    say("they are apart: %.4s %.4s", p, q);
+    q = mapped("DONTUNMAP a part", mremap(p, PAGE, PAGE, MREMAP_MAYMOVE | KEEP, 0));
+    say("%.4s %.4s, %d behind it", p, q, p[PAGE]);
+    p = mmap(NULL, PAGE, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    p[0] = 'a';
+    q = mapped("DONTUNMAP shared memory", mremap(p, PAGE, PAGE, MREMAP_MAYMOVE | KEEP, 0));
+    q[0]++;
+    say("both show it: %c %c", p[0], q[0]);
+    p = fresh(2 * PAGE);
+    mlock(p, 2 * PAGE);
+    q = mapped("DONTUNMAP locked", mremap(p, 2 * PAGE, 2 * PAGE, MREMAP_MAYMOVE | KEEP, 0));
+    say("old %s, new %s", vm_flags(p), vm_flags(q));
+    p = fresh(PAGE);
+    mapped("DONTUNMAP of odd sizes", mremap(p, 100, 200, MREMAP_MAYMOVE | KEEP, 0));
+    mapped("DONTUNMAP longer", mremap(p, PAGE, 2 * PAGE, MREMAP_MAYMOVE | KEEP, 0));
+    mapped("DONTUNMAP without MAYMOVE", mremap(p, PAGE, PAGE, KEEP, 0));
+    mapped("DONTUNMAP onto itself", mremap(p, PAGE, PAGE, MREMAP_MAYMOVE | KEEP, p));
+    mapped("DONTUNMAP to an odd hint", mremap(p, PAGE, PAGE, MREMAP_MAYMOVE | KEEP, p + 1));
+    close(fd);
+}
 
 int main(void)
 {
@@ -67,6 +162,9 @@ int main(void)
     mapped("DONTUNMAP", q);
     if (q != MAP_FAILED)
         say("moved %c, left %d", q[0], p[0]);
+
+    keeping();
+    several();
 
     char *big = fresh(256UL << 20);
     for (size_t i = 0; i < 256; i++)

@@ -31,8 +31,8 @@ enum Behaviour {
     Mark { set: Flags, clear: Flags },
     /// Brings file contents in.
     WillNeed,
-    /// Drops contents: zeros, or the file's again.
-    DontNeed,
+    /// Drops contents: zeros, or the file's again; of locked memory too or not.
+    DontNeed { locked: bool },
     /// The same, when memory is short.
     Free,
     /// Makes a hole in a shared file.
@@ -57,7 +57,7 @@ fn decode(advice: u64) -> Option<Behaviour> {
         1 => Behaviour::Mark { set: Flags::RANDOM, clear: Flags::SEQUENTIAL },
         2 => Behaviour::Mark { set: Flags::SEQUENTIAL, clear: Flags::RANDOM },
         3 => Behaviour::WillNeed,
-        4 => Behaviour::DontNeed,
+        4 => Behaviour::DontNeed { locked: false },
         8 => Behaviour::Free,
         9 => Behaviour::Remove,
         10 => Behaviour::Mark { set: Flags::DONT_FORK, clear: none },
@@ -71,6 +71,7 @@ fn decode(advice: u64) -> Option<Behaviour> {
         19 => Behaviour::WipeOnFork(false),
         22 => Behaviour::Populate(Access::Read),
         23 => Behaviour::Populate(Access::Write),
+        24 => Behaviour::DontNeed { locked: true },
         100 | 101 => Behaviour::Poison,
         _ => return None,
     })
@@ -172,12 +173,14 @@ impl Space {
                     mark(state, &piece, set, clear);
                 }
                 Behaviour::WillNeed => work.extend(uncached(state, &piece)),
-                Behaviour::DontNeed => self.dont_need(state, &piece, &area)?,
+                Behaviour::DontNeed { locked } => {
+                    self.dont_need(state, &piece, &area, locked)?;
+                }
                 Behaviour::Free => {
                     if !area.is_anonymous() {
                         return Err(Errno::EINVAL.because("MADV_FREE of a file mapping"));
                     }
-                    self.dont_need(state, &piece, &area)?;
+                    self.dont_need(state, &piece, &area, false)?;
                 }
                 Behaviour::Remove => work.push(removed(state, &piece, &area)?),
                 Behaviour::Large(on) => self.large(state, &piece, on),
@@ -194,8 +197,14 @@ impl Space {
         Ok(work)
     }
 
-    fn dont_need(&self, state: &mut State, piece: &Range<u64>, area: &Area) -> Result<()> {
-        if area.flags.contains(Flags::LOCKED) {
+    fn dont_need(
+        &self,
+        state: &mut State,
+        piece: &Range<u64>,
+        area: &Area,
+        locked: bool,
+    ) -> Result<()> {
+        if !locked && area.flags.contains(Flags::LOCKED) {
             return Err(Errno::EINVAL.because("the range is locked"));
         }
         let open = state.runs.covered(piece);
@@ -246,8 +255,10 @@ fn removed(state: &State, piece: &Range<u64>, area: &Area) -> Result<FilePart> {
     let Kind::File(mapped) = &area.kind else {
         return Err(Errno::EINVAL.because("MADV_REMOVE of private memory"));
     };
-    if !mapped.shared || !area.prot.contains(Prot::WRITE) {
-        return Err(Errno::EACCES.because("MADV_REMOVE needs a writable shared mapping"));
+    if !mapped.shared || !area.max.contains(Prot::WRITE) {
+        return Err(
+            Errno::EACCES.because("MADV_REMOVE needs a shared mapping that may be writable")
+        );
     }
     let start = state.areas.find(piece.start).map_or(piece.start, |(start, _)| start);
     let offset = mapped.offset + (piece.start - start);

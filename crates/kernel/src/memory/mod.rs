@@ -16,6 +16,7 @@
 
 pub mod advise;
 pub mod area;
+mod carry;
 pub mod contents;
 mod file;
 pub mod heap;

@@ -1,18 +1,15 @@
 //! mremap(2).
 
-use alloc::vec::Vec;
 use core::ops::Range;
 
 use abi::Errno;
 use abi::errno::Result;
-use platform::user;
 
 use super::area::{Area, Flags, Kind};
 use super::place::LARGE;
-use super::runs::{Held, Run};
 use super::space::{Limit, Space, State};
 use super::text::{Change, Kept};
-use super::{Prot, bytes, is_aligned, page_up};
+use super::{bytes, is_aligned, page_up};
 
 const MAY_MOVE: u64 = 1;
 const FIXED: u64 = 2;
@@ -45,6 +42,12 @@ impl Space {
             return Err(Errno::EINVAL.because("longer than the user region"));
         }
         let mut state = self.state.lock();
+        if flags & (FIXED | DONT_UNMAP) != 0 {
+            self.check_target(&state, &request)?;
+            if flags & FIXED != 0 && request.old_len == request.new_len {
+                return self.remap_each(&mut state, &request);
+            }
+        }
         let found = state.areas.find(old).filter(|(_, area)| !area.is_hidden());
         let Some((start, area)) = found.map(|(start, area)| (start, area.clone())) else {
             return Err(Errno::EFAULT.because("nothing is mapped at the old address"));
@@ -77,7 +80,49 @@ impl Space {
         self.relocate(&mut state, &request, start, &area, to)
     }
 
-    /// MREMAP_FIXED and MREMAP_DONTUNMAP.
+    /// Whether MREMAP_FIXED and MREMAP_DONTUNMAP may go to the new address.
+    fn check_target(&self, state: &State, request: &Request) -> Result<()> {
+        let region = self.region();
+        if !is_aligned(request.target) {
+            return Err(Errno::EINVAL.because("the new address is not page-aligned"));
+        }
+        let beyond = request.new_len > region.end || request.target > region.end - request.new_len;
+        if beyond || request.flags & FIXED != 0 && request.target < region.start {
+            return Err(Errno::EINVAL.because("the new range leaves the user region"));
+        }
+        let to = request.target..request.target + request.new_len;
+        let from = request.old..request.old + request.old_len;
+        if to.start < from.end && from.start < to.end {
+            return Err(Errno::EINVAL.because("old and new range overlap"));
+        }
+        state.room_for(4)
+    }
+
+    /// Moves everything in a range, holes included, to a fixed address. As on Linux, what came before
+    /// the first obstacle is moved even when the call fails.
+    fn remap_each(&self, state: &mut State, request: &Request) -> Result<u64> {
+        let from = request.old..request.old + request.old_len;
+        let pieces = state.pieces(&from);
+        if pieces.first().is_none_or(|(piece, _)| piece.start > from.start) {
+            return Err(Errno::EFAULT.because("nothing is mapped at the old address"));
+        }
+        for (piece, _) in pieces {
+            // Moves before this one may have joined areas.
+            let found = state.areas.find(piece.start).map(|(start, area)| (start, area.clone()));
+            let Some((start, area)) = found else { continue };
+            let part = Request {
+                old: piece.start,
+                old_len: bytes(&piece),
+                new_len: bytes(&piece),
+                target: request.target + (piece.start - from.start),
+                ..*request
+            };
+            self.remap_to(state, part, start, &area)?;
+        }
+        Ok(request.target)
+    }
+
+    /// MREMAP_FIXED and MREMAP_DONTUNMAP of one area or a part of it.
     fn remap_to(
         &self,
         state: &mut State,
@@ -87,19 +132,9 @@ impl Space {
     ) -> Result<u64> {
         let region = self.region();
         let fixed = request.flags & FIXED != 0;
-        if !is_aligned(request.target) {
-            return Err(Errno::EINVAL.because("the new address is not page-aligned"));
-        }
-        let beyond = request.new_len > region.end || request.target > region.end - request.new_len;
-        if beyond || fixed && request.target < region.start {
-            return Err(Errno::EINVAL.because("the new range leaves the user region"));
-        }
-        let to = request.target..request.target + request.new_len;
         let from = request.old..request.old + request.old_len;
-        if to.start < from.end && from.start < to.end {
-            return Err(Errno::EINVAL.because("old and new range overlap"));
-        }
-        state.room_for(4)?;
+        let to = request.target..request.target + request.new_len;
+        self.check_resize(state, &request, start, area)?;
         if fixed {
             self.displace(state, &to)?;
         }
@@ -107,7 +142,6 @@ impl Space {
             self.unmap_locked(state, &(request.old + request.new_len..from.end))?;
             request.old_len = request.new_len;
         }
-        self.check_resize(state, &request, start, area)?;
         // The first unmapping may have cut the area.
         let Some((start, area)) = state.areas.find(request.old).map(|(s, a)| (s, a.clone())) else {
             return Err(Errno::EFAULT.because("nothing is mapped at the old address"));
@@ -140,13 +174,21 @@ impl Space {
         if request.old_len == 0 && !area.is_shared() {
             return Err(Errno::EINVAL.because("an old size of 0 needs a shared mapping"));
         }
-        if request.old_len > area.end - request.old {
+        let special = matches!(area.kind, Kind::Special(_));
+        let keep = request.flags & DONT_UNMAP != 0;
+        if keep && special {
+            return Err(Errno::EINVAL.because("MREMAP_DONTUNMAP of a page of the system"));
+        }
+        // What is cut off may lie in other mappings.
+        if request.old_len.min(request.new_len) > area.end - request.old {
             return Err(Errno::EFAULT.because("the old range spans more than one mapping"));
         }
-        if request.new_len == request.old_len {
+        let more =
+            if keep { request.new_len } else { request.new_len.saturating_sub(request.old_len) };
+        if more == 0 {
             return Ok(());
         }
-        if matches!(area.kind, Kind::Special(_)) {
+        if special {
             return Err(Errno::EFAULT.because("this mapping can't grow"));
         }
         if let Kind::File(mapped) = &area.kind
@@ -154,7 +196,6 @@ impl Space {
         {
             return Err(Errno::EINVAL.because("offset and length overflow"));
         }
-        let more = request.new_len - request.old_len;
         if state.areas.total().saturating_add(more) > self.limit(Limit::AddressSpace) {
             return Err(Errno::ENOMEM.because("RLIMIT_AS"));
         }
@@ -247,18 +288,16 @@ impl Space {
         Ok(to)
     }
 
-    /// Moves an area or a part of one, with its contents. `keep`: an empty one stays behind.
+    /// Moves an area or a part of one, with its contents. `keep`: one stays behind that is as it was
+    /// when it was mapped.
     fn move_area(
         &self,
         state: &mut State,
         from: &Range<u64>,
         to: u64,
-        mut moved: Area,
+        moved: Area,
         keep: bool,
     ) -> Result<()> {
-        if keep && !moved.is_anonymous() {
-            return Err(Errno::EINVAL.because("MREMAP_DONTUNMAP of what is not private memory"));
-        }
         let charge = if keep && moved.flags.contains(Flags::CHARGED) { bytes(from) } else { 0 };
         self.charge(state, charge)?;
         self.before_change(state, from, Change::Replaced);
@@ -271,7 +310,6 @@ impl Space {
             return Err(error);
         }
         if keep {
-            moved.flags -= Flags::LOCKED;
             state.areas.edit(from, |_, area| area.flags -= Flags::LOCKED);
             state.areas.insert(to, moved);
             return Ok(());
@@ -281,69 +319,6 @@ impl Space {
         cursor.freed(areas, from);
         state.areas.insert(to, moved);
         Ok(())
-    }
-
-    /// Moves what the host backs.
-    fn move_runs(&self, state: &mut State, from: &Range<u64>, to: u64, prot: Prot) -> Result<()> {
-        let runs: Vec<Run> = state.runs.within(from).collect();
-        let mut done: Vec<(Range<u64>, u64)> = Vec::new();
-        for run in runs {
-            let range = run.start..run.end;
-            let target = to + (run.start - from.start);
-            if let Err(error) = self.move_run(state, &run, target, prot) {
-                for (back, from) in done.into_iter().rev() {
-                    let moved: Vec<Run> = state.runs.within(&(from..from + bytes(&back))).collect();
-                    for run in moved {
-                        let _ = self.move_run(state, &run, back.start + (run.start - from), prot);
-                    }
-                }
-                return Err(error);
-            }
-            done.push((range, target));
-        }
-        Ok(())
-    }
-
-    fn move_run(&self, state: &mut State, run: &Run, to: u64, prot: Prot) -> Result<()> {
-        let mapper = &self.environment.mapper;
-        let len = run.end - run.start;
-        let mut held = run.held.clone();
-        if !run.held.is_private() {
-            let (backing, offset) = held.backing();
-            let clean = matches!(held, Held::Frames { clean: true, .. });
-            let host = if clean { prot - Prot::WRITE } else { prot };
-            mapper.map(to, len, host, backing, offset)?;
-            mapper.unmap(run.start, len)?;
-        } else if mapper.relocate(run.start, to, len).is_err() {
-            // What is one run to us may be several mappings to the host, which it can't move at once.
-            self.copy_run(run, to, prot)?;
-            held = Held::Anonymous;
-        }
-        state.runs.remove(&(run.start..run.end));
-        state.runs.insert(to..to + len, held);
-        Ok(())
-    }
-
-    /// Moves private memory by copying it.
-    fn copy_run(&self, run: &Run, to: u64, prot: Prot) -> Result<()> {
-        let mapper = &self.environment.mapper;
-        let (backing, offset) = Held::Anonymous.backing();
-        let len = run.end - run.start;
-        mapper.map(to, len, Prot::READ | Prot::WRITE, backing, offset)?;
-        if prot.is_empty() || !prot.contains(Prot::READ) {
-            mapper.protect(run.start, len, prot | Prot::READ)?;
-        }
-        let mut buffer = alloc::vec![0; 64 << 10];
-        let mut at = 0;
-        while at < len {
-            let part = usize::try_from(len - at).unwrap_or(usize::MAX).min(buffer.len());
-            let bytes = buffer.get_mut(..part).unwrap_or_default();
-            user::copy_in(run.start + at, bytes)?;
-            user::copy_out(to + at, bytes)?;
-            at += part as u64;
-        }
-        mapper.protect(to, len, prot)?;
-        mapper.unmap(run.start, len)
     }
 }
 
@@ -355,9 +330,6 @@ impl Request {
         if flags & FIXED != 0 && flags & MAY_MOVE == 0 {
             return Err(Errno::EINVAL.because("MREMAP_FIXED without MREMAP_MAYMOVE"));
         }
-        if flags & DONT_UNMAP != 0 && (flags & MAY_MOVE == 0 || old_len != new_len) {
-            return Err(Errno::EINVAL.because("MREMAP_DONTUNMAP needs MAYMOVE and equal sizes"));
-        }
         if !is_aligned(old) {
             return Err(Errno::EINVAL.because("the old address is not page-aligned"));
         }
@@ -366,6 +338,9 @@ impl Request {
         let new_len = page_up(new_len).ok_or(overflow)?;
         if new_len == 0 {
             return Err(Errno::EINVAL.because("a new length of 0"));
+        }
+        if flags & DONT_UNMAP != 0 && (flags & MAY_MOVE == 0 || old_len != new_len) {
+            return Err(Errno::EINVAL.because("MREMAP_DONTUNMAP needs MAYMOVE and equal sizes"));
         }
         if old.checked_add(old_len.max(new_len)).is_none() {
             return Err(overflow);

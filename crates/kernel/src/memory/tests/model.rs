@@ -224,12 +224,7 @@ impl Run {
             Call::Move { at, old, new, to } => self.relocate(at, old, new, to),
             Call::Grow { at, old, new } => self.grow(at, old, new),
             Call::Drop { at, len } => {
-                let mut future = Box::pin(self.world.space.advise(address(at), len * PAGE, 4));
-                let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-                let std::task::Poll::Ready(outcome) = future.as_mut().poll(&mut context) else {
-                    panic!("nothing to wait for");
-                };
-                assert_eq!(outcome.map_err(refusal), self.model.drop_contents(at, len));
+                assert_eq!(self.advise(at, len, 4), self.model.drop_contents(at, len));
             }
             Call::Store { at, value } => {
                 let stored = self.world.store(address(at), value);
@@ -240,6 +235,11 @@ impl Run {
                 self.model.truncate(pages);
             }
         }
+    }
+
+    fn advise(&self, at: u64, len: u64, advice: u64) -> Result<(), Errno> {
+        let outcome = self.world.space.advise_now(address(at), len * PAGE, advice);
+        outcome.expect("nothing to wait for").map_err(refusal)
     }
 
     fn anonymous(&mut self, at: u64, len: u64, prot: Prot, flags: MapFlags) {
@@ -282,12 +282,17 @@ impl Run {
 
     fn relocate(&mut self, at: u64, old: u64, new: u64, to: u64) {
         let (from, target) = (address(at), address(to));
+        let overlap = at < to + new && to < at + old;
+        if old == new && !overlap {
+            self.relocate_all(at, old, to);
+            return;
+        }
         let Some(one) = self.is_one(at, old.min(new)) else {
             let outcome = self.world.space.remap(from, old * PAGE, new * PAGE, 3, target);
-            assert_eq!(outcome.map_err(refusal), Err(Errno::EFAULT));
+            let expected = if overlap { Errno::EINVAL } else { Errno::EFAULT };
+            assert_eq!(outcome.map_err(refusal), Err(expected));
             return;
         };
-        let overlap = at < to + new && to < at + old;
         if !overlap && !one || !overlap && old > new && self.is_one(at, old) != Some(true) {
             return;
         }
@@ -310,6 +315,22 @@ impl Run {
         }
         if new > old {
             self.model.grow(to, old, new);
+        }
+    }
+
+    /// Moves whatever is mapped, and nothing to where a hole goes.
+    fn relocate_all(&mut self, at: u64, len: u64, to: u64) {
+        let (from, target) = (address(at), address(to));
+        let outcome = self.world.space.remap(from, len * PAGE, len * PAGE, 3, target);
+        if !self.model.pages.contains_key(&at) {
+            assert_eq!(outcome.map_err(refusal), Err(Errno::EFAULT));
+            return;
+        }
+        assert_eq!(outcome, Ok(target));
+        for by in 0..len {
+            if let Some(page) = self.model.pages.remove(&(at + by)) {
+                self.model.pages.insert(to + by, page);
+            }
         }
     }
 

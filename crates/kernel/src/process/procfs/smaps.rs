@@ -24,9 +24,9 @@ pub(super) fn smaps(subject: &Subject) -> Vec<u8> {
         let mut rows = format!("\nSize: {:>18} kB\n", size(&mapping) / 1024);
         rows += "KernelPageSize:        4 kB\nMMUPageSize:           4 kB\n";
         numbers(&mut rows, usage, locked(&mapping, usage));
-        rows += "THPeligible:           0\nVmFlags:";
+        rows += "THPeligible:           0\nVmFlags: ";
         for flag in flags(&mapping) {
-            let _ = write!(rows, " {flag}");
+            let _ = write!(rows, "{flag} ");
         }
         rows += "\n";
         text.extend_from_slice(rows.as_bytes());

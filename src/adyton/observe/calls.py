@@ -230,6 +230,7 @@ close_range        fd fd hex
 openat2            dirfd path open_how size
 faccessat2         dirfd path access at
 process_madvise    fd ptr int madvise hex
+mseal              ptr size hex
 epoll_pwait2       fd epollevents int timespec sigset size
 """
 

@@ -33,6 +33,7 @@ MAP = {
     1: "MAP_SHARED",
     2: "MAP_PRIVATE",
     3: "MAP_SHARED_VALIDATE",
+    8: "MAP_DROPPABLE",
     0x10: "MAP_FIXED",
     0x20: "MAP_ANONYMOUS",
     0x40: "MAP_32BIT",

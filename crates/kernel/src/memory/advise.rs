@@ -13,6 +13,7 @@ use super::area::{Area, Flags, Kind};
 use super::populate::{Access, Refusal};
 use super::protect::joined;
 use super::runs::Held;
+use super::seal::SEALED;
 use super::space::{Space, State};
 use super::text::{Change, Kept};
 use super::{PAGE, Prot, bytes, is_aligned, page_up};
@@ -167,6 +168,14 @@ impl Space {
     ) -> Result<Vec<FilePart>> {
         let mut work = Vec::new();
         for (piece, area) in state.pieces(range) {
+            if area.keeps_contents() && behaviour.discards() {
+                return Err(SEALED);
+            }
+            if area.flags.contains(Flags::DROPPABLE) && behaviour.outlasts_drops() {
+                return Err(
+                    Errno::EINVAL.because("droppable memory is neither dumped nor inherited")
+                );
+            }
             match behaviour {
                 Behaviour::Mark { set, clear } => {
                     state.room_for(state.areas.splits(&piece))?;
@@ -235,6 +244,27 @@ impl Space {
             state.runs.within(piece).filter(|run| matches!(run.held, Held::Anonymous)).collect();
         for part in joined(private.into_iter()) {
             self.advise_host(&part, advice);
+        }
+    }
+}
+
+impl Behaviour {
+    /// Takes contents away from this process or its children: nothing for sealed memory.
+    fn discards(self) -> bool {
+        match self {
+            Self::DontNeed { .. } | Self::Free | Self::Remove => true,
+            Self::WipeOnFork(on) => on,
+            Self::Mark { set, .. } => set.contains(Flags::DONT_FORK),
+            _ => false,
+        }
+    }
+
+    /// Wants contents in dumps or children.
+    fn outlasts_drops(self) -> bool {
+        match self {
+            Self::WipeOnFork(on) => !on,
+            Self::Mark { clear, .. } => clear.contains(Flags::DONT_DUMP),
+            _ => false,
         }
     }
 }

@@ -10,7 +10,7 @@ use super::{Prot, bytes};
 bitflags::bitflags! {
     /// What is special about an area.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub struct Flags: u16 {
+    pub struct Flags: u32 {
         /// Extends downwards when touched below its start (MAP_GROWSDOWN).
         const GROWS_DOWN = 0x1;
         /// A thread's stack (MAP_STACK).
@@ -41,6 +41,10 @@ bitflags::bitflags! {
         const SEQUENTIAL = 0x2000;
         /// … or without order (MADV_RANDOM).
         const RANDOM = 0x4000;
+        /// May not be changed any more (mseal).
+        const SEALED = 0x8000;
+        /// Its contents may be dropped when memory is short (MAP_DROPPABLE).
+        const DROPPABLE = 0x1_0000;
     }
 }
 

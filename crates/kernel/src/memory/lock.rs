@@ -72,7 +72,7 @@ impl Space {
             let mut state = self.state.lock();
             state.lock_future = (flags & 2 != 0).then_some(when);
             if flags & 1 != 0 {
-                state.areas.edit(&all, |_, area| area.flags |= Flags::LOCKED);
+                state.areas.edit(&all, |_, area| set_locked(area, true));
             }
         }
         if flags & 1 != 0 && when == When::Now {
@@ -112,9 +112,7 @@ impl Space {
         let whole = state.is_whole(range);
         // As on Linux, the part before a hole is changed.
         let end = if whole { range.end } else { state.first_hole(range) };
-        state.areas.edit(&(range.start..end), |_, area| {
-            area.flags.set(Flags::LOCKED, locked);
-        });
+        state.areas.edit(&(range.start..end), |_, area| set_locked(area, locked));
         if whole { Ok(()) } else { Err(Errno::ENOMEM.because("part of the range is not mapped")) }
     }
 
@@ -214,6 +212,11 @@ impl State {
         }
         at
     }
+}
+
+/// Droppable memory is never locked, and nobody is told.
+fn set_locked(area: &mut Area, locked: bool) {
+    area.flags.set(Flags::LOCKED, locked && !area.flags.contains(Flags::DROPPABLE));
 }
 
 /// The strongest access that an area admits.

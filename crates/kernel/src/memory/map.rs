@@ -38,7 +38,7 @@ impl Space {
         if request.file.as_ref().is_some_and(|file| file.offset.checked_add(len).is_none()) {
             return Err(Errno::EOVERFLOW.because("offset and length overflow"));
         }
-        if request.flags.contains(MapFlags::HUGE_TLB) {
+        if request.flags.contains(MapFlags::HUGE_TLB) && request.kind != Type::Droppable {
             return Err(Errno::ENOMEM.because("there is no pool of huge pages"));
         }
         let mut state = self.state.lock();
@@ -46,7 +46,8 @@ impl Space {
         let at = self.choose(&mut state, request, len)?;
         let (kind, flags, max) = request.decide()?;
         let mut area = Area { end: at + len, prot: request.prot, max, flags, kind };
-        if request.flags.contains(MapFlags::LOCKED) || state.lock_future.is_some() {
+        let locked = request.flags.contains(MapFlags::LOCKED) || state.lock_future.is_some();
+        if locked && !area.flags.contains(Flags::DROPPABLE) {
             area.flags |= Flags::LOCKED;
         }
         self.put(&mut state, at, area)?;
@@ -120,6 +121,7 @@ impl Space {
     pub(crate) fn put(&self, state: &mut State, at: u64, mut area: Area) -> Result<()> {
         let range = at..area.end;
         let len = bytes(&range);
+        state.check_unsealed(&range)?;
         state.room_for(state.areas.splits(&range))?;
         let replaced: u64 = state.pieces(&range).iter().map(|(part, _)| bytes(part)).sum();
         if state.areas.total() - replaced + len > self.limit(Limit::AddressSpace) {

@@ -5,7 +5,7 @@
 //! back ([`runs`]); a page that is in an area and in no run is inaccessible in the host, and its first
 //! use comes back as a fault to [`Space::populate`]. All effects on the host go through a [`Mapper`].
 //!
-//! - [`map`], [`protect`], [`remap`], [`heap`], [`advise`], [`lock`]: the system calls' work.
+//! - [`map`], [`protect`], [`remap`], [`heap`], [`advise`], [`lock`], `seal`: the system calls' work.
 //! - [`populate`]: faults of programs and of the LibOS's own copies.
 //! - [`text`]: what interception needs, private copies of text and pages near it.
 //! - `original`: copies of user memory without what interception wrote; `inspect`: `/proc/PID/mem`.
@@ -35,6 +35,7 @@ pub mod refusal;
 pub mod remap;
 mod request;
 mod runs;
+mod seal;
 mod space;
 pub mod text;
 pub mod unmap;

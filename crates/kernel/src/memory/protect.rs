@@ -9,6 +9,7 @@ use abi::errno::Result;
 use super::area::{Area, Flags, Kind};
 use super::populate::WINDOW_MIN;
 use super::runs::{Held, Run};
+use super::seal::SEALED;
 use super::space::{Space, State};
 use super::text::Change;
 use super::{Prot, bytes, is_aligned, page_up};
@@ -76,6 +77,9 @@ impl Space {
         area: &Area,
         prot: Prot,
     ) -> Result<()> {
+        if area.flags.contains(Flags::SEALED) {
+            return Err(SEALED);
+        }
         if area.prot == prot {
             return Ok(());
         }

@@ -7,6 +7,7 @@ use abi::errno::Result;
 
 use super::area::{Area, Flags, Kind};
 use super::place::LARGE;
+use super::seal::SEALED;
 use super::space::{Limit, Space, State};
 use super::text::{Change, Kept};
 use super::{bytes, is_aligned, page_up};
@@ -52,6 +53,9 @@ impl Space {
         let Some((start, area)) = found.map(|(start, area)| (start, area.clone())) else {
             return Err(Errno::EFAULT.because("nothing is mapped at the old address"));
         };
+        if area.flags.contains(Flags::SEALED) {
+            return Err(SEALED);
+        }
         if flags & (FIXED | DONT_UNMAP) != 0 {
             return self.remap_to(&mut state, request, start, &area);
         }
@@ -110,6 +114,9 @@ impl Space {
             // Moves before this one may have joined areas.
             let found = state.areas.find(piece.start).map(|(start, area)| (start, area.clone()));
             let Some((start, area)) = found else { continue };
+            if area.flags.contains(Flags::SEALED) {
+                return Err(SEALED);
+            }
             let part = Request {
                 old: piece.start,
                 old_len: bytes(&piece),
@@ -157,6 +164,7 @@ impl Space {
 
     /// Makes room at a fixed target, trampolines included.
     fn displace(&self, state: &mut State, range: &Range<u64>) -> Result<()> {
+        state.check_unsealed(range)?;
         self.before_change(state, range, Change::Replaced);
         self.unmap_locked(state, range)?;
         self.close(state, range)?;

@@ -50,6 +50,8 @@ pub enum Type {
     SharedValidate(u64),
     /// MAP_PRIVATE.
     Private,
+    /// MAP_DROPPABLE: private zeros that may be zeros again when memory is short. Here they never are.
+    Droppable,
     /// None of them: EINVAL.
     Unknown,
 }
@@ -96,6 +98,7 @@ impl Type {
             1 => Self::Shared,
             2 => Self::Private,
             3 => Self::SharedValidate(raw),
+            8 => Self::Droppable,
             _ => Self::Unknown,
         };
         (kind, flags)
@@ -142,7 +145,9 @@ impl Request {
         }
         match &self.file {
             None => {
-                if self.kind != Type::Private {
+                if self.kind == Type::Droppable {
+                    flags |= self.droppable()?;
+                } else if self.kind != Type::Private {
                     return Err(Errno::EINVAL.because("neither MAP_SHARED nor MAP_PRIVATE"));
                 }
                 if self.flags.contains(MapFlags::STACK) {
@@ -157,6 +162,16 @@ impl Request {
         }
     }
 
+    /// What droppable memory is besides.
+    fn droppable(&self) -> Result<Flags> {
+        if self.flags.intersects(MapFlags::LOCKED | MapFlags::GROWS_DOWN | MapFlags::HUGE_TLB) {
+            return Err(
+                Errno::EINVAL.because("locked memory, a stack or huge pages can't be dropped")
+            );
+        }
+        Ok(Flags::DROPPABLE | Flags::NORESERVE | Flags::WIPE_ON_FORK | Flags::DONT_DUMP)
+    }
+
     fn decide_file(&self, file: &FileSource, flags: Flags) -> Result<(Kind, Flags, Prot)> {
         let shared = match self.kind {
             Type::Private => false,
@@ -165,7 +180,7 @@ impl Request {
                 check_validated(raw)?;
                 true
             }
-            Type::Unknown => {
+            Type::Droppable | Type::Unknown => {
                 return Err(Errno::EINVAL.because("neither MAP_SHARED nor MAP_PRIVATE"));
             }
         };

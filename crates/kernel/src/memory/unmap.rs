@@ -35,6 +35,7 @@ impl Space {
     }
 
     pub(crate) fn unmap_locked(&self, state: &mut State, range: &Range<u64>) -> Result<()> {
+        state.check_unsealed(range)?;
         if state.areas.splits(range) == 2 {
             state.room_for(1)?;
         }

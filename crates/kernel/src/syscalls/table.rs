@@ -305,6 +305,7 @@ const MEMORY: &[usize] = &[
     nr::PKEY_FREE,
     nr::PROCESS_MADVISE,
     nr::MEMFD_SECRET,
+    nr::MSEAL,
 ];
 
 const PROCESS: &[usize] = &[

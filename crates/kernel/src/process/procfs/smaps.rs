@@ -117,6 +117,8 @@ fn flags(mapping: &Mapping) -> impl Iterator<Item = &'static str> {
         ("dd", flags.contains(Flags::DONT_DUMP)),
         ("hg", flags.contains(Flags::HUGE)),
         ("nh", flags.contains(Flags::NO_HUGE)),
+        ("dp", flags.contains(Flags::DROPPABLE)),
+        ("sl", flags.contains(Flags::SEALED)),
     ]
     .into_iter()
     .filter_map(|(name, holds)| holds.then_some(name))

@@ -1,4 +1,4 @@
-//! mmap(2), munmap(2), mprotect(2), mremap(2), brk(2), pkeys(7).
+//! mmap(2), munmap(2), mprotect(2), mremap(2), mseal(2), brk(2), pkeys(7).
 
 use alloc::sync::Arc;
 
@@ -43,7 +43,8 @@ pub(crate) async fn mmap(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     if !must_populate(request.flags) && !cx.memory().locks_new_mappings_now() {
         return Ok(address);
     }
-    let private_write = request.prot.contains(Prot::WRITE) && request.kind == Type::Private;
+    let private = matches!(request.kind, Type::Private | Type::Droppable);
+    let private_write = private && request.prot.contains(Prot::WRITE);
     let access = if private_write { Access::Write } else { Access::Read };
     if let Some(end) = page_up(request.len).and_then(|len| address.checked_add(len))
         && !request.prot.is_empty()
@@ -133,6 +134,9 @@ fn source(
     len: u64,
     offset: u64,
 ) -> Result<Option<FileSource>> {
+    if kind == Type::Droppable {
+        return Err(Errno::EINVAL.because("MAP_DROPPABLE of a file"));
+    }
     if open.downcast::<Device>().is_some_and(|device| device.kind() == Kind::Zero) {
         return anonymous(cx, kind, flags, len);
     }
@@ -204,6 +208,14 @@ pub(crate) fn munmap(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
 /// mprotect(2).
 pub(crate) fn mprotect(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     cx.memory().protect(args.address(0), args.raw(1), args.raw(2)).map(|()| 0)
+}
+
+/// mseal(2).
+pub(crate) fn mseal(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
+    if args.raw(2) != 0 {
+        return Err(Errno::EINVAL.because("mseal has no flags"));
+    }
+    cx.memory().seal(args.address(0), args.raw(1)).map(|()| 0)
 }
 
 /// brk(2): never fails, but gives where the break is then.

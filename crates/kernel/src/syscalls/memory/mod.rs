@@ -28,6 +28,7 @@ pub(crate) fn at_once(
         nr::MPROTECT => mapping::mprotect(cx, args),
         nr::BRK => Ok(mapping::brk(cx, args)),
         nr::MREMAP => mapping::mremap(cx, args),
+        nr::MSEAL => mapping::mseal(cx, args),
         nr::PKEY_MPROTECT => mapping::pkey_mprotect(cx, args),
         nr::PKEY_ALLOC => mapping::pkey_alloc(args),
         nr::PKEY_FREE => mapping::pkey_free(),

@@ -149,7 +149,8 @@ _CHOICES: dict[str, dict[int, str]] = {
     "ioctl": constants.IOCTLS,
     "prctl": constants.PRCTLS,
     "how": {0: "SIG_BLOCK", 1: "SIG_UNBLOCK", 2: "SIG_SETMASK"},
-    "madvise": constants.prefixed(mmap, "MADV_"),
+    "madvise": constants.prefixed(mmap, "MADV_")
+    | {102: "MADV_GUARD_INSTALL", 103: "MADV_GUARD_REMOVE"},
     "rlimit": constants.prefixed(resource, "RLIMIT_"),
     "arch": constants.ARCH,
     "rusage_who": constants.RUSAGE,

@@ -16,7 +16,7 @@ static long seal(const void *p, size_t bytes, unsigned long flags)
 static const struct { const char *name; int advice; } advices[] = {
     {"NORMAL", 0}, {"WILLNEED", 3}, {"DONTNEED", 4}, {"FREE", 8}, {"REMOVE", 9}, {"DONTFORK", 10}, {"DOFORK", 11},
     {"DONTDUMP", 16}, {"DODUMP", 17}, {"WIPEONFORK", 18}, {"KEEPONFORK", 19}, {"COLD", 20}, {"POPULATE_READ", 22},
-    {"POPULATE_WRITE", 23}, {"DONTNEED_LOCKED", 24}};
+    {"POPULATE_WRITE", 23}, {"DONTNEED_LOCKED", 24}, {"GUARD_INSTALL", 102}, {"GUARD_REMOVE", 103}};
 
 static void advise(const char *what, char *p)
 {

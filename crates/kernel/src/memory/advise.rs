@@ -44,6 +44,8 @@ enum Behaviour {
     WipeOnFork(bool),
     /// Hints without effect here: nothing is merged, aged or swapped.
     Nothing,
+    /// Lets each access fault, contents are dropped; or no more.
+    Guard(bool),
     /// Populates, as for this access.
     Populate(Access),
     /// Injects memory errors: for the privileged only.
@@ -74,6 +76,8 @@ fn decode(advice: u64) -> Option<Behaviour> {
         23 => Behaviour::Populate(Access::Write),
         24 => Behaviour::DontNeed { locked: true },
         100 | 101 => Behaviour::Poison,
+        102 => Behaviour::Guard(true),
+        103 => Behaviour::Guard(false),
         _ => return None,
     })
 }
@@ -152,7 +156,8 @@ impl Space {
     }
 
     async fn advise_populate(&self, range: Range<u64>, access: Access) -> Result<()> {
-        self.bring(range, access).await.map_err(|(_, refusal)| match refusal {
+        self.bring(range, access).await.map_err(|(at, refusal)| match refusal {
+            Refusal::Unmapped if self.find(at).is_some() => Errno::EFAULT.because("a guard"),
             Refusal::Unmapped => Errno::ENOMEM.because("part of the range is not mapped"),
             Refusal::Denied => Errno::EINVAL.because("an area does not allow this access"),
             Refusal::Bus => Errno::EFAULT.because("beyond the end of the file"),
@@ -191,6 +196,11 @@ impl Space {
                     }
                     self.dont_need(state, &piece, &area, false)?;
                 }
+                Behaviour::Guard(true) => self.install_guard(state, &piece, &area)?,
+                Behaviour::Guard(false) => {
+                    check_guarded(&area)?;
+                    state.runs.remove_guards(&piece);
+                }
                 Behaviour::Remove => work.push(removed(state, &piece, &area)?),
                 Behaviour::Large(on) => self.large(state, &piece, on),
                 Behaviour::WipeOnFork(on) => {
@@ -218,8 +228,12 @@ impl Space {
         }
         let open = state.runs.covered(piece);
         if area.is_lazy() && open > KEPT_OPEN {
-            // Closed again: the memory is neither used nor charged until the next touch.
+            // Closed again: the memory is neither used nor charged until the next touch. Guards stay.
+            let guards: Vec<Range<u64>> = state.runs.guards(piece).collect();
             self.close(state, piece)?;
+            for guard in guards {
+                state.runs.insert(guard, Held::Guard);
+            }
             state.release(open);
             return Ok(());
         }
@@ -232,6 +246,20 @@ impl Space {
         for part in joined(private.into_iter()) {
             self.environment.mapper.advise(part.start, bytes(&part), Advice::DontNeed)?;
         }
+        Ok(())
+    }
+
+    /// Drops contents and lets nothing come in their place.
+    fn install_guard(&self, state: &mut State, piece: &Range<u64>, area: &Area) -> Result<()> {
+        check_guarded(area)?;
+        if area.flags.contains(Flags::LOCKED) {
+            return Err(Errno::EINVAL.because("the range is locked"));
+        }
+        self.before_change(state, piece, Change::Replaced);
+        let due = if area.is_lazy() { state.runs.covered(piece) } else { 0 };
+        self.close(state, piece)?;
+        state.release(due);
+        state.runs.insert(piece.clone(), Held::Guard);
         Ok(())
     }
 
@@ -253,7 +281,7 @@ impl Behaviour {
     fn discards(self) -> bool {
         match self {
             Self::DontNeed { .. } | Self::Free | Self::Remove => true,
-            Self::WipeOnFork(on) => on,
+            Self::WipeOnFork(on) | Self::Guard(on) => on,
             Self::Mark { set, .. } => set.contains(Flags::DONT_FORK),
             _ => false,
         }
@@ -267,6 +295,14 @@ impl Behaviour {
             _ => false,
         }
     }
+}
+
+/// Whether guards may be in an area.
+fn check_guarded(area: &Area) -> Result<()> {
+    if matches!(area.kind, Kind::Special(_)) {
+        return Err(Errno::EINVAL.because("no guards in pages of the system"));
+    }
+    Ok(())
 }
 
 fn mark(state: &mut State, piece: &Range<u64>, set: Flags, clear: Flags) {

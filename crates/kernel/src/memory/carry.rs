@@ -35,6 +35,7 @@ impl Space {
             }
             done.push((range, target));
         }
+        state.runs.move_guards(from, to);
         Ok(())
     }
 

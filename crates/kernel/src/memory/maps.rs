@@ -39,6 +39,8 @@ pub struct Usage {
     pub resident: u64,
     /// Of these, private memory.
     pub private: u64,
+    /// Guards lie in it.
+    pub guarded: bool,
 }
 
 impl Mapping {
@@ -121,7 +123,8 @@ impl Space {
     pub fn maps_with_usage(&self) -> Vec<(Mapping, Usage)> {
         let state = self.state.lock();
         let usage = |range: Range<u64>| {
-            let mut usage = Usage::default();
+            let guarded = state.runs.guards(&range).next().is_some();
+            let mut usage = Usage { guarded, ..Usage::default() };
             for run in state.runs.within(&range) {
                 let len = run.end - run.start;
                 usage.resident += len;

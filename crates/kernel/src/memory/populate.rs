@@ -42,7 +42,7 @@ pub enum Access {
 /// Why a page can't be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Nothing is mapped: SIGSEGV, SEGV_MAPERR.
+    /// Nothing is mapped, or a guard: SIGSEGV, SEGV_MAPERR.
     Unmapped,
     /// The area does not admit the access: SIGSEGV, SEGV_ACCERR.
     Denied,
@@ -142,6 +142,9 @@ impl Space {
         };
         if !access.is_admitted(area.prot) {
             return Err(Refusal::Denied);
+        }
+        if state.runs.is_guarded(address) {
+            return Err(Refusal::Unmapped);
         }
         let area = area.clone();
         if state.runs.at(address).is_some() {

@@ -1,4 +1,4 @@
-//! Runs: what the host has been told to back, and with what.
+//! Runs: what the host has been told to back, and with what; and guards, which it is never to back.
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
@@ -13,6 +13,8 @@ use platform::arena::Extent;
 pub(crate) enum Held {
     /// The host's private memory.
     Anonymous,
+    /// Nothing: whatever the area admits, an access faults (MADV_GUARD_INSTALL).
+    Guard,
     /// Frames of the LibOS.
     Frames {
         /// The frames.
@@ -33,12 +35,21 @@ impl Held {
     /// How the host is asked for it: the backing and its offset in the trusted memfd.
     pub(crate) fn backing(&self) -> (Backing, u64) {
         match self {
-            Self::Anonymous => (Backing::Anonymous, 0),
+            Self::Anonymous | Self::Guard => (Backing::Anonymous, 0),
             Self::Frames { extent, at, private, .. } => {
                 let backing = if *private { Backing::FramesPrivate } else { Backing::FramesShared };
                 (backing, extent.offset() + at)
             }
         }
+    }
+
+    fn is_guard(&self) -> bool {
+        matches!(self, Self::Guard)
+    }
+
+    /// Whether this and `next` behind it are one run.
+    fn joins(&self, next: &Self) -> bool {
+        matches!((self, next), (Self::Anonymous, Self::Anonymous) | (Self::Guard, Self::Guard))
     }
 
     /// What lies `by` bytes further.
@@ -86,8 +97,22 @@ impl Runs {
         Self { map: BTreeMap::new() }
     }
 
-    /// The runs within `range`, clipped to it, in order.
+    /// The runs within `range`, clipped to it, in order, without guards.
     pub(crate) fn within(&self, range: &Range<u64>) -> impl Iterator<Item = Run> {
+        self.all_within(range).filter(|run| !run.held.is_guard())
+    }
+
+    /// The guards within `range`, in order.
+    pub(crate) fn guards(&self, range: &Range<u64>) -> impl Iterator<Item = Range<u64>> {
+        self.all_within(range).filter(|run| run.held.is_guard()).map(|run| run.start..run.end)
+    }
+
+    /// Whether a guard holds `address`.
+    pub(crate) fn is_guarded(&self, address: u64) -> bool {
+        self.guards(&(address..address.saturating_add(1))).next().is_some()
+    }
+
+    fn all_within(&self, range: &Range<u64>) -> impl Iterator<Item = Run> {
         let from = self
             .map
             .range(..=range.start)
@@ -110,7 +135,9 @@ impl Runs {
         self.map
             .range(..=address)
             .next_back()
-            .filter(|(_, (end, _))| *end > address && whole.contains(&address))
+            .filter(|(_, (end, held))| {
+                *end > address && whole.contains(&address) && !held.is_guard()
+            })
             .map_or(0..0, |(start, (end, _))| super::common(&(*start..*end), whole))
     }
 
@@ -119,19 +146,19 @@ impl Runs {
         self.within(range).map(|run| run.end - run.start).sum()
     }
 
-    /// The smallest range that holds all runs in `range`.
+    /// The smallest range that holds all runs in `range`, and guards.
     pub(crate) fn span(&self, range: &Range<u64>) -> Option<Range<u64>> {
-        let mut runs = self.within(range);
+        let mut runs = self.all_within(range);
         let first = runs.next()?;
         let end = runs.last().map_or(first.end, |last| last.end);
         Some(first.start..end)
     }
 
-    /// The parts of `range` that are not backed, in order.
+    /// The parts of `range` that are not backed and may be, in order.
     pub(crate) fn gaps(&self, range: &Range<u64>) -> Vec<Range<u64>> {
         let mut gaps = Vec::new();
         let mut at = range.start;
-        for run in self.within(range) {
+        for run in self.all_within(range) {
             if run.start > at {
                 gaps.push(at..run.start);
             }
@@ -146,7 +173,7 @@ impl Runs {
     /// Forgets what backs `range`; gives the pieces, whose frames may be let go when the host has
     /// dropped them.
     pub(crate) fn remove(&mut self, range: &Range<u64>) -> Vec<Run> {
-        let pieces: Vec<Run> = self.within(range).collect();
+        let pieces: Vec<Run> = self.all_within(range).collect();
         if pieces.is_empty() {
             return pieces;
         }
@@ -181,17 +208,18 @@ impl Runs {
         }
         self.remove(&range);
         let Range { mut start, mut end } = range;
-        if matches!(held, Held::Anonymous) {
-            if let Some((before, (its_end, Held::Anonymous))) = self.map.range(..start).next_back()
-                && *its_end == start
-            {
-                start = *before;
-            }
-            if let Some((its_end, Held::Anonymous)) = self.map.get(&end) {
-                let its_end = *its_end;
-                self.map.remove(&end);
-                end = its_end;
-            }
+        if let Some((before, (its_end, its))) = self.map.range(..start).next_back()
+            && *its_end == start
+            && its.joins(&held)
+        {
+            start = *before;
+        }
+        if let Some((its_end, its)) = self.map.get(&end)
+            && held.joins(its)
+        {
+            let its_end = *its_end;
+            self.map.remove(&end);
+            end = its_end;
         }
         self.map.insert(start, (end, held));
     }
@@ -204,6 +232,24 @@ impl Runs {
         {
             *was = clean;
             self.insert(run.start..run.end, held);
+        }
+    }
+
+    /// Takes the guards in `from` along to `to`.
+    pub(crate) fn move_guards(&mut self, from: &Range<u64>, to: u64) {
+        let guards: Vec<Range<u64>> = self.guards(from).collect();
+        for guard in guards {
+            self.remove(&guard);
+            let start = to + (guard.start - from.start);
+            self.insert(start..start + super::bytes(&guard), Held::Guard);
+        }
+    }
+
+    /// Takes the guards in `range` away.
+    pub(crate) fn remove_guards(&mut self, range: &Range<u64>) {
+        let guards: Vec<Range<u64>> = self.guards(range).collect();
+        for guard in guards {
+            self.remove(&guard);
         }
     }
 

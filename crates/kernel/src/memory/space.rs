@@ -211,6 +211,9 @@ impl Space {
         let state = self.state.lock();
         let (start, area) =
             state.areas.find(address).ok_or(Errno::EFAULT.because("the word is not mapped"))?;
+        if state.runs.is_guarded(address) {
+            return Err(Errno::EFAULT.because("a guard"));
+        }
         let reads_a_file =
             access == Access::Read && !area.is_anonymous() && access.is_admitted(area.prot);
         if !Access::Write.is_admitted(area.prot) && !reads_a_file {
@@ -402,7 +405,7 @@ impl Space {
         let mut state = self.state.lock();
         for (range, end) in state.mappings_of(id, pages) {
             self.before_change(&mut state, &range, Change::Replaced);
-            // Private copies within the file's length are the process's own. The others go.
+            // Guards stay. Private copies within the file's length are the process's own. The others go.
             let gone: Vec<Range<u64>> = state
                 .runs
                 .within(&range)

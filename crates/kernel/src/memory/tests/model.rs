@@ -26,6 +26,7 @@ enum Call {
     Move { at: u64, old: u64, new: u64, to: u64 },
     Grow { at: u64, old: u64, new: u64 },
     Drop { at: u64, len: u64 },
+    Guard { at: u64, len: u64, on: bool },
     Store { at: u64, value: u64 },
     Truncate { pages: u64 },
 }
@@ -58,7 +59,9 @@ fn calls() -> impl Strategy<Value = Call> {
             .prop_map(|(at, old, new, to)| Call::Move { at, old, new, to }),
         1 => (at.clone(), len.clone(), len.clone())
             .prop_map(|(at, old, new)| Call::Grow { at, old, new }),
-        1 => (at.clone(), len).prop_map(|(at, len)| Call::Drop { at, len }),
+        1 => (at.clone(), len.clone()).prop_map(|(at, len)| Call::Drop { at, len }),
+        2 => (at.clone(), len, any::<bool>())
+            .prop_map(|(at, len, on)| Call::Guard { at, len, on }),
         4 => (at, 1..1000_u64).prop_map(|(at, value)| Call::Store { at, value }),
         1 => (0..=FILE).prop_map(|pages| Call::Truncate { pages }),
     ]
@@ -77,6 +80,7 @@ struct Page {
     place: Place,
     /// A page of a private file mapping that has its own bytes: it goes with the file's end.
     origin: Option<u64>,
+    guarded: bool,
 }
 
 struct Model {
@@ -99,8 +103,23 @@ impl Model {
         self.value(page)
     }
 
+    fn guard(&mut self, at: u64, len: u64, on: bool) -> Result<(), Errno> {
+        let outcome = if on { self.drop_contents(at, len) } else { self.mapped(at, len) };
+        for (_, page) in self.pages.range_mut(at..at + len) {
+            page.guarded = on;
+        }
+        outcome
+    }
+
+    /// ENOMEM where something is not mapped.
+    fn mapped(&self, at: u64, len: u64) -> Result<(), Errno> {
+        let whole = (at..at + len).all(|page| self.pages.contains_key(&page));
+        if whole { Ok(()) } else { Err(Errno::ENOMEM) }
+    }
+
     fn value(&self, page: &Page) -> Result<u64, Refusal> {
         match page.place {
+            _ if page.guarded => Err(Refusal::Unmapped),
             Place::Own(value) => Ok(value),
             Place::File { page, .. } if page >= self.origins => Err(Refusal::Bus),
             Place::File { page, .. } => Ok(self.file[page as usize]),
@@ -170,6 +189,7 @@ impl Model {
             (None, Place::Own(_)) => Place::Own(0),
         };
         page.origin = like.origin.map(|number| number + by);
+        page.guarded = false;
         page
     }
 
@@ -226,6 +246,10 @@ impl Run {
             Call::Drop { at, len } => {
                 assert_eq!(self.advise(at, len, 4), self.model.drop_contents(at, len));
             }
+            Call::Guard { at, len, on } => {
+                let advice = if on { 102 } else { 103 };
+                assert_eq!(self.advise(at, len, advice), self.model.guard(at, len, on));
+            }
             Call::Store { at, value } => {
                 let stored = self.world.store(address(at), value);
                 assert_eq!(stored, self.model.store(at, value), "store at page {at}");
@@ -252,7 +276,7 @@ impl Run {
         }
         assert_eq!(outcome, Ok(address(at)));
         for page in at..at + len {
-            let new = Page { prot, place: Place::Own(0), origin: None };
+            let new = Page { prot, place: Place::Own(0), origin: None, guarded: false };
             self.model.pages.insert(page, new);
         }
     }
@@ -267,6 +291,7 @@ impl Run {
                 prot,
                 place: Place::File { page: number, shared },
                 origin: (!shared).then_some(number),
+                guarded: false,
             };
             self.model.pages.insert(page, new);
         }

@@ -25,7 +25,7 @@ pub(super) fn smaps(subject: &Subject) -> Vec<u8> {
         rows += "KernelPageSize:        4 kB\nMMUPageSize:           4 kB\n";
         numbers(&mut rows, usage, locked(&mapping, usage));
         rows += "THPeligible:           0\nVmFlags: ";
-        for flag in flags(&mapping) {
+        for flag in flags(&mapping, usage) {
             let _ = write!(rows, "{flag} ");
         }
         rows += "\n";
@@ -95,7 +95,7 @@ fn numbers(text: &mut String, usage: Usage, locked: u64) {
 }
 
 /// The flags of an area, by Linux's two letters and in its order.
-fn flags(mapping: &Mapping) -> impl Iterator<Item = &'static str> {
+fn flags(mapping: &Mapping, usage: Usage) -> impl Iterator<Item = &'static str> {
     let (prot, max, flags) = (mapping.prot, mapping.max, mapping.flags);
     [
         ("rd", prot.contains(Prot::READ)),
@@ -107,6 +107,7 @@ fn flags(mapping: &Mapping) -> impl Iterator<Item = &'static str> {
         ("me", max.contains(Prot::EXEC)),
         ("ms", mapping.shared),
         ("gd", flags.contains(Flags::GROWS_DOWN)),
+        ("gu", usage.guarded),
         ("lo", flags.contains(Flags::LOCKED)),
         ("sr", flags.contains(Flags::SEQUENTIAL)),
         ("rr", flags.contains(Flags::RANDOM)),

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from adyton.launch.host import Volume
 
 
-# The most cycles that an exit may be charged: with more, a program would have no time left between two
-# ticks of 4 ms, which are exits too.
+# The most cycles that an exit may be charged: with more, a program would have no time left between
+# two ticks of 4 ms, which are exits too.
 EXIT_COST_MAX = 2_000_000
 
 

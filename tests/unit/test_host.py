@@ -49,6 +49,23 @@ def test_a_program_in_the_home_directory_itself_comes_alone(tmp_path: Path) -> N
     assert roots(script(tmp_path / "bin/tool"), home=str(tmp_path)) == [str(tmp_path / "bin/tool")]
 
 
+def test_a_home_directory_by_another_name_stays_out(tmp_path: Path) -> None:
+    """/home/me may be a link to /data/me: neither name, nor what is above, is offered."""
+    real, home = tmp_path / "data/me", tmp_path / "me"
+    for name in ("bin/tool", "tool"):
+        tool = script(real / name)
+        home.unlink(missing_ok=True)
+        home.symlink_to(real)
+        assert set(roots(home / name, home=str(home))) == {str(home / name), str(tool)}
+        assert roots(tool, home=str(home)) == [str(tool)]
+        third = tmp_path / "third"
+        third.unlink(missing_ok=True)
+        third.symlink_to(real)
+        assert set(roots(third / name, home=str(home))) == {str(third / name), str(tool)}
+    for folder in (home, third, tmp_path):
+        assert roots(None, home=str(home), environment={"VIRTUAL_ENV": str(folder)}) == []
+
+
 def test_links_bring_what_they_point_to(tmp_path: Path) -> None:
     real = script(tmp_path / "base/bin/python3.11")
     link = tmp_path / "links/python3"

@@ -65,12 +65,15 @@ def roots(
     virtual = environment.get("VIRTUAL_ENV")
     if virtual:
         wanted += [(folder, folder) for folder in _with_base(virtual)]
+    homes = (home, os.path.realpath(home))
     for prefix, path in wanted:
-        # Too wide a prefix, say a program that lies in /tmp itself, gives that file alone.
-        wide = prefix in _WIDE or _within(home, [prefix])
+        # Too wide a prefix, say a program that lies in /tmp itself, gives that file alone. Both
+        # prefix and home directory may be named through a link.
+        names = (prefix, os.path.realpath(prefix))
+        wide = any(name in _WIDE for name in names) or any(_within(h, names) for h in homes)
         offered = path if wide else prefix
-        named = os.path.isabs(offered) and os.path.lexists(offered) and offered not in (home, "/")
-        if named and not _within(offered, found):
+        named = os.path.isabs(offered) and os.path.lexists(offered)
+        if named and not (wide and os.path.isdir(offered)) and not _within(offered, found):
             found.append(offered)
     if directory != "/" and not _within(directory, [*found, *_OURS, *guests]):
         found.append(directory)

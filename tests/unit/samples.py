@@ -75,12 +75,12 @@ _RUNNER_HEAD = """
 import os, struct, sys, time
 plan = int(sys.argv[1])
 data = os.pread(plan, 1 << 26, 0)
-header = struct.unpack_from("<8sIIQQQQQQIIQQQIIII32s", data)
+header = struct.unpack_from("<8sIIQQQQQQIIQQQII32s", data)
 boot, at = [], header[5]
 while at < header[5] + header[6]:
     tag, length = struct.unpack_from("<II", data, at)
     boot.append((tag, data[at + 8 : at + 8 + length]))
     at += 8 + (length + 7) // 8 * 8
 def ended(how, code):
-    os.write(header[16] - 1, struct.pack("<IIII", 12, 1, how, code))
+    os.write(header[15] - 1, struct.pack("<IIII", 12, 1, how, code))
 """

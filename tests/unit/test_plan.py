@@ -31,7 +31,7 @@ def measured(**changes: object) -> plan.Measured:
 @contextlib.contextmanager
 def written(boot: bytes = b"", **changes: int) -> Iterator[tuple[int, bytes]]:
     arguments = {"vcpus": 2, "memory": 1 << 30, **changes}
-    descriptor = plan.write(measured(), boot, descriptors=plan.Descriptors(trace=7), **arguments)
+    descriptor = plan.write(measured(), boot, descriptors=plan.Descriptors(stat=7), **arguments)
     try:
         yield descriptor, os.pread(descriptor, 1 << 26, 0)
     finally:
@@ -42,7 +42,7 @@ def test_header_and_segments() -> None:
     with written(b"x" * 24, exit_cost=8000) as (_, data):
         header = plan.HEADER.unpack_from(data)
         layout = Layout(plan.QUICK_ADDRESS_SPACE)
-        assert header[:4] == (plan.MAGIC, 1, 2 + 64 + 1, len(data))
+        assert header[:4] == (plan.MAGIC, plan.VERSION, 2 + 64 + 1, len(data))
         assert header[7:15] == (
             layout.size,
             layout.image + 0x1010,
@@ -53,7 +53,7 @@ def test_header_and_segments() -> None:
             plan.untrusted_len(2, 24),
             8,
         )
-        assert header[18] == measured().mrenclave()
+        assert header[16] == measured().mrenclave()
         assert data[header[5] : header[5] + header[6]] == b"x" * 24
         rows = [
             plan.SEGMENT.unpack_from(data, header[4] + n * plan.SEGMENT.size)
@@ -145,7 +145,7 @@ def test_every_byte_of_the_configuration_counts() -> None:
 
 def test_what_is_not_measured() -> None:
     with written(memory=1 << 28, vcpus=1, exit_cost=5, flags=plan.NO_RINGS) as (_, data):
-        assert plan.HEADER.unpack_from(data)[18] == measured().mrenclave()
+        assert plan.HEADER.unpack_from(data)[16] == measured().mrenclave()
 
 
 @pytest.mark.parametrize(

@@ -32,8 +32,8 @@ fn structures(add: &mut impl FnMut(&str, u64)) {
         };
     }
     fields!(Header, "Header": magic version segments total_len segments_offset boot_offset boot_len
-        range_size entry vcpus flags exit_cost memory_limit untrusted_len trace_fd stat_fd control_fd
-        reserved measurement);
+        range_size entry vcpus flags exit_cost memory_limit untrusted_len stat_fd control_fd
+        measurement);
     fields!(Segment, "Segment": address len offset permissions page_type);
     fields!(Root, "Root": flags reserved);
     fields!(Config, "Config": magic version flags address_space max_memory max_vcpus manifest_len
@@ -71,6 +71,8 @@ fn flags(add: &mut impl FnMut(&str, u64)) {
         ("plan.TRACE", tag::TRACE),
         ("plan.LIMIT_ITEM", tag::LIMIT),
         ("plan.NAME", tag::NAME),
+        ("plan.DECODER", tag::DECODER),
+        ("plan.DECODER_ENVIRONMENT", tag::DECODER_ENVIRONMENT),
     ] {
         add(name, value.into());
     }

@@ -7,7 +7,7 @@
 /// First eight bytes of a plan.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"ADYPLAN1");
 /// Version of this layout; another one is refused.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// First eight bytes of a configuration.
 pub const CONFIG_MAGIC: u64 = u64::from_le_bytes(*b"ADYCONF1");
 
@@ -43,14 +43,10 @@ pub struct Header {
     pub memory_limit: u64,
     /// Bytes of untrusted memory (rings, bounce buffers); the runner picks its address.
     pub untrusted_len: u64,
-    /// File descriptor that gets trace records plus one, 0: [`tag::DECODER`] or nobody.
-    pub trace_fd: u32,
     /// File descriptor that gets the counters plus one, 0 for none.
     pub stat_fd: u32,
     /// File descriptor of the control socket plus one, 0 for none.
     pub control_fd: u32,
-    /// Zero.
-    pub reserved: u32,
     /// MRENCLAVE, for the record: the runner passes it on, nobody trusts it.
     pub measurement: [u8; 32],
 }
@@ -120,7 +116,7 @@ pub mod tag {
     pub const NAME: u32 = 11;
     /// One word of the command that turns trace records into text, without its NUL; in order, the
     /// first is the file to execute. The runner starts it at the first record, with the records on
-    /// its standard input, unless there is a trace pipe. Nothing of the LibOS's concern.
+    /// its standard input. Nothing of the LibOS's concern.
     pub const DECODER: u32 = 12;
     /// One `KEY=VALUE` of that command's environment.
     pub const DECODER_ENVIRONMENT: u32 = 13;
@@ -213,7 +209,7 @@ pub struct Boot {
     pub features: u64,
     /// TSC ticks per second as the host measured it.
     pub tsc_hz: u64,
-    /// Ticks: bit 0 a trace pipe is there, bit 1 counters are wanted.
+    /// Ticks: bit 0 somebody takes trace records, bit 1 counters are wanted.
     pub wanted: u64,
     /// The host process's id, which the main program is shown nowhere.
     pub host_pid: u64,

@@ -107,7 +107,7 @@ impl Plan {
     pub(crate) fn close_others(&self) -> Outcome<()> {
         let header = &self.header;
         let mut kept = vec![self.fd];
-        for fd in [header.trace_fd, header.stat_fd, header.control_fd] {
+        for fd in [header.stat_fd, header.control_fd] {
             if fd > 0 {
                 kept.push(i32::try_from(fd - 1).map_err(|_| "a descriptor is out of range")?);
             }

@@ -1,4 +1,4 @@
-//! Where trace records go: a descriptor of the plan, or a decoder that is started at the first record.
+//! Where trace records go: a decoder that is started at the first record.
 //!
 //! Most runs have no record, and a decoder is an interpreter: nothing of it costs a start anything.
 //! Called on vCPU threads: raw system calls only; what they need is made ready before. Only the
@@ -16,6 +16,7 @@ use crate::{Outcome, attendant, sys};
 /// There is nobody to write to.
 const NOBODY: i32 = -1;
 
+/// The pipe to the decoder.
 static SINK: AtomicI32 = AtomicI32::new(NOBODY);
 /// The decoder's process; 0 before it is started, -1 when there is none.
 static DECODER: AtomicI32 = AtomicI32::new(0);
@@ -56,7 +57,6 @@ fn pointers(items: &[&[u8]]) -> Outcome<Vec<*const libc::c_char>> {
 
 /// Remembers where records go.
 pub(crate) fn init(plan: &Plan) -> Outcome<()> {
-    SINK.store(i32::try_from(plan.header.trace_fd).unwrap_or(0) - 1, Ordering::Relaxed);
     if let Some(command) = Command::of(plan)? {
         let _ = COMMAND.set(command);
     }
@@ -65,7 +65,7 @@ pub(crate) fn init(plan: &Plan) -> Outcome<()> {
 
 /// Whether somebody takes records.
 pub(crate) fn is_wanted() -> bool {
-    SINK.load(Ordering::Relaxed) >= 0 || COMMAND.get().is_some()
+    COMMAND.get().is_some()
 }
 
 /// Writes whole records; writers take turns, so that no record is torn.

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from adyton.launch.elf import Image
 
 MAGIC = b"ADYPLAN1"
-VERSION = 1
+VERSION = 2
 CONFIG_MAGIC = b"ADYCONF1"
 
-HEADER = struct.Struct("<8sIIQQQQQQIIQQQIIII32s")
+HEADER = struct.Struct("<8sIIQQQQQQIIQQQII32s")
 SEGMENT = struct.Struct("<QQQII")
 CONFIG = struct.Struct("<8sIIQQII32s32s")
 ROOT = struct.Struct("<II")
@@ -198,13 +198,10 @@ class Boot:
 class Descriptors:
     """File descriptors that the runner keeps; None where there is none."""
 
-    __slots__ = ("control", "stat", "trace")
+    __slots__ = ("control", "stat")
 
-    def __init__(
-        self, *, trace: int | None = None, stat: int | None = None, control: int | None = None
-    ) -> None:
+    def __init__(self, *, stat: int | None = None, control: int | None = None) -> None:
         """Take the numbers, as the runner will see them."""
-        self.trace = trace
         self.stat = stat
         self.control = control
 
@@ -255,10 +252,8 @@ def write(
         exit_cost,
         memory,
         untrusted_len(vcpus, len(boot)),
-        _plus_one(descriptors.trace),
         _plus_one(descriptors.stat),
         _plus_one(descriptors.control),
-        0,
         measured.mrenclave(),
     )
     head = header + bytes(PAGE - len(header)) + bytes(table) + boot

@@ -98,7 +98,7 @@ class Process:
         """Take the runner and this side of its control socket; `Enclave.popen` makes them."""
         self._inner = inner
         self._connection = connection
-        self._killed = False
+        self._sent: set[int] = set()
         self._failure: AdytonError | None = None
         self.args = list(args)
         self.returncode: int | None = None
@@ -138,7 +138,7 @@ class Process:
             subprocess.TimeoutExpired: It still runs.
             StartError: The enclave did not come up; the runner said why on stderr.
             EnclaveFailed: The LibOS gave up.
-            EnclaveLost: Somebody killed the runner.
+            EnclaveLost: Somebody else killed the runner.
         """
         try:
             self._inner.wait(timeout)
@@ -174,16 +174,16 @@ class Process:
 
     def send_signal(self, number: int) -> None:
         """Send a signal, unless it has ended."""
+        self._sent.add(number)
         self._inner.send_signal(number)
 
     def terminate(self) -> None:
         """Send SIGTERM, which the program may handle."""
-        self._inner.terminate()
+        self.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
         """End the enclave at once, whatever the program does."""
-        self._killed = True
-        self._inner.kill()
+        self.send_signal(signal.SIGKILL)
 
     def _finish(self) -> int:
         if self._failure is not None:
@@ -208,7 +208,8 @@ class Process:
             if how == control.SIGNALED:
                 return -code
             raise EnclaveFailed("the enclave failed; its stderr says why")
-        if self._killed and status == -signal.SIGKILL:
+        # A signal that nobody can catch, or one that came before the runner caught any.
+        if -status in self._sent:
             return int(status)
         if status == StartError.exit_code:
             raise StartError("the enclave did not start; its stderr says why")

@@ -96,6 +96,24 @@ def test_kill_and_terminate(runner: Callable[[str], None]) -> None:
         assert process.wait(10) == -signal.SIGTERM
 
 
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_signal_that_the_runner_never_caught(
+    runner: Callable[[str], None], number: signal.Signals
+) -> None:
+    """One that was sent here is an exit code, at whatever time; as with subprocess."""
+    runner(
+        "import signal; signal.signal(2, signal.SIG_DFL); print('up', flush=True); time.sleep(60)"
+    )
+    with adyton.Enclave.popen(["sleep", "60"], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(number)
+        assert process.wait(10) == -number
+    with adyton.Enclave.popen(["sleep", "60"]) as process:
+        process.terminate()
+        assert process.wait(10) == -signal.SIGTERM
+
+
 def test_a_lost_or_failed_enclave_is_an_exception(runner: Callable[[str], None]) -> None:
     runner("os.kill(os.getpid(), 9)")
     with pytest.raises(adyton.EnclaveLost) as caught:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
 from adyton.cli import main
-from adyton.launch import install, plan
+from adyton.errors import StartError
+from adyton.launch import install, plan, runner
 from adyton.launch.request import measured
 from adyton.observe import machine
 from tests.unit import samples
@@ -52,6 +53,20 @@ def test_failures(
     assert diagnostics.startswith("adyton: ")
     assert message in diagnostics
     assert diagnostics.count("\n") == 1
+
+
+@pytest.mark.parametrize("verb", [["run", "--stat", "new"], ["trace", "-o", "new"]])
+@pytest.mark.parametrize("error", [OSError(12, "no memory"), StartError("why"), KeyboardInterrupt])
+def test_a_start_that_fails_leaves_no_file(
+    installed: Path, monkeypatch: pytest.MonkeyPatch, verb: list[str], error: BaseException
+) -> None:
+    def fail(*_: object, **__: object) -> NoReturn:
+        assert (installed / "new").exists()
+        raise error
+
+    monkeypatch.setattr(runner, "execute", fail)
+    assert main([*verb, "true"]) == (130 if error is KeyboardInterrupt else 125)
+    assert not (installed / "new").exists()
 
 
 def test_a_folder_with_a_manifest_wants_an_image(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from adyton.cli import options
-from adyton.errors import AdytonError, UsageError
+from adyton.errors import UsageError
 from adyton.launch import decoder, plan, runner, units
 from adyton.launch.host import Volume
 from adyton.launch.request import Request, write_plan
@@ -71,12 +71,13 @@ def start(
             volumes=[(volume.host, volume.guest) for volume in request.volumes],
         )
         memfd = write_plan(request, plan.Descriptors(stat=stat))
-    except AdytonError:
+        keep = [] if stat is None else [stat]
+        runner.execute(memfd, keep, range_size=plan.QUICK_ADDRESS_SPACE)
+    except BaseException:
         for name in made:
             if name and os.path.exists(name):
                 os.unlink(name)
         raise
-    runner.execute(memfd, [] if stat is None else [stat], range_size=plan.QUICK_ADDRESS_SPACE)
 
 
 def to_request(scanned: Scanned, *, verb: str = "run") -> Request:

@@ -161,14 +161,20 @@ def test_a_host_that_lacks_a_feature(script: str, status: int, text: str) -> Non
     ("limit", "status", "text"),
     [
         ("ulimit -v 4000000", 125, "ulimit -v"),
+        ("ulimit -f 10", 125, "ulimit -f"),
         ("ulimit -n 20", 125, "ulimit -n"),
         ("ulimit -Sn 20", 0, ""),
+        ("ulimit -Sf 1000000", 0, ""),
     ],
 )
-def test_limits_of_the_host(limit: str, status: int, text: str) -> None:
-    words = ["bash", "-c", f'{limit}; exec "$@"', "-", *adyton_command(), "run", "true"]
-    result = subprocess.run(words, capture_output=True, text=True, timeout=60, env=environment())
+def test_limits_of_the_host(limit: str, status: int, text: str, tmp_path: Path) -> None:
+    script = f'{limit}; exec "$@" --stat counters true'
+    words = ["bash", "-c", script, "-", *adyton_command(), "run"]
+    result = subprocess.run(
+        words, capture_output=True, text=True, timeout=60, env=environment(), cwd=tmp_path
+    )
     assert (result.returncode, text in result.stderr) == (status, True), result.stderr
+    assert (tmp_path / "counters").exists() == (status == 0)
 
 
 def test_closed_streams_are_nobody_elses(tmp_path: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import itertools
 import os
+import resource
 import struct
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adyton.errors import UsageError
+from adyton.errors import StartError, UsageError
 from adyton.launch import elf, install, plan, request
 from adyton.launch.host import Volume
 from adyton.launch.layout import PAGE, VCPU_STRIDE, Layout
@@ -128,6 +130,38 @@ def test_it_is_sealed() -> None:
         assert not os.get_inheritable(descriptor)
         with pytest.raises(PermissionError):
             os.pwrite(descriptor, b"x", 0)
+
+
+@contextlib.contextmanager
+def soft_limit(number: int, value: int) -> Iterator[None]:
+    before = resource.getrlimit(number)
+    resource.setrlimit(number, (value, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(number, before)
+
+
+def test_a_plan_that_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One message with the next step, and no descriptor left open."""
+    before = os.listdir("/proc/self/fd")
+    with (
+        soft_limit(resource.RLIMIT_FSIZE, 10 << 10),
+        pytest.raises(StartError, match=r"ulimit -f\) is 10KiB, .*ulimit -f unlimited"),
+        written(),
+    ):
+        pass
+
+    def write(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "writev", write)
+    with pytest.raises(StartError, match="cannot be written: No space left"), written():
+        pass
+    monkeypatch.setattr(os, "writev", lambda *_: 1)
+    with pytest.raises(StartError, match="does not fit into memory"), written():
+        pass
+    assert os.listdir("/proc/self/fd") == before
 
 
 def test_every_byte_of_the_configuration_counts() -> None:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import fcntl
 import os
+import resource
 import struct
 
 from adyton.errors import StartError
+from adyton.launch import units
 from adyton.launch.layout import PAGE, VCPU_STRIDE, Layout
 from adyton.launch.measurement import PAGE_REG, PAGE_TCS, READ, Measurement
 
@@ -289,13 +291,33 @@ def _sealed(parts: list[bytes | bytearray]) -> int:
             f"this host gives no memory files (memfd_create: {error.strerror}); allow the call in "
             "the container's seccomp profile"
         ) from None
+    try:
+        _fill(descriptor, parts)
+        seals = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _fill(descriptor: int, parts: list[bytes | bytearray]) -> None:
+    size = sum(map(len, parts))
+    # Beyond it, a write is cut short, or ends in SIGXFSZ where somebody undid Python's ignoring it.
+    most = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    if most != resource.RLIM_INFINITY and most < size:
+        raise StartError(
+            f"the limit of a file's size (ulimit -f) is {units.show(most)}, an enclave's plan needs "
+            f"{units.show(size)}; raise it (ulimit -f unlimited)"
+        )
     # A memfd takes whole pages, so that a short write can only be an error; 1,024 is IOV_MAX.
     for start in range(0, len(parts), 1024):
         batch = parts[start : start + 1024]
-        if os.writev(descriptor, batch) != sum(map(len, batch)):
+        try:
+            complete = os.writev(descriptor, batch) == sum(map(len, batch))
+        except OSError as error:
+            raise StartError(f"the plan cannot be written: {error.strerror}") from None
+        if not complete:
             raise StartError(
                 "the plan does not fit into memory; free some, or raise the cgroup's limit"
             )
-    seals = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
-    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
-    return descriptor

@@ -76,6 +76,7 @@ def set_limits(range_size: int) -> list[tuple[int, tuple[int, int]]]:
             f"the limit of open files (ulimit -n) is {files}, a program needs {_FILES_MIN}; "
             "raise the hard limit (ulimit -Hn 1024)"
         )
+    size = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
     stack, most = resource.getrlimit(resource.RLIMIT_STACK)
     if stack == resource.RLIM_INFINITY or stack > STACK_LIMIT:
         stack = STACK_LIMIT
@@ -83,6 +84,8 @@ def set_limits(range_size: int) -> list[tuple[int, tuple[int, int]]]:
         (resource.RLIMIT_AS, (space, space)),
         (resource.RLIMIT_NOFILE, (files, files)),
         (resource.RLIMIT_STACK, (stack, most)),
+        # The enclave's memory is a file; the program's limit is kept inside.
+        (resource.RLIMIT_FSIZE, (size, size)),
     )
     changed: list[tuple[int, tuple[int, int]]] = []
     for number, values in wanted:

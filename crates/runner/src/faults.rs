@@ -1,8 +1,13 @@
 //! A host that lies, for tests: compiled in with the feature `faults` only.
 //!
 //! `ADYTON_FAULTS=KIND[:ONE_IN[:SEED[:AFTER]]]` in the runner's environment picks one lie, how often it
-//! is told, and how many occasions pass before the first. What an enclave may make of it: an error, or a clean stop that says why.
+//! is told, and how many occasions pass before the first. What an enclave may make of it: an error, or
+//! a clean stop that says why. `ADYTON_FAULTS_TOLD` names a file that holds, as a u64, how many were
+//! told: in a shared mapping, so that it is right however the runner ends.
 
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use abi::io::{Code, Entry, Operation, Stat};
@@ -107,6 +112,8 @@ static RANDOM: AtomicU64 = AtomicU64::new(0x9e37_79b9_7f4a_7c15);
 /// Where the kernel's rings truly lie: the fields of [`Places`].
 static KERNEL: [[AtomicU64; 7]; 64] = [const { [const { AtomicU64::new(0) }; 7] }; 64];
 static LAST_HANDLE: AtomicU64 = AtomicU64::new(0);
+/// How many lies were told, in the file's mapping.
+static TOLD: OnceLock<&AtomicU64> = OnceLock::new();
 
 /// Reads the environment; an unknown lie ends the runner.
 pub(crate) fn init() -> crate::Outcome<()> {
@@ -122,7 +129,25 @@ pub(crate) fn init() -> crate::Outcome<()> {
     RANDOM.fetch_xor(number(1).wrapping_mul(0x2545_f491_4f6c_dd1d), Ordering::Relaxed);
     AFTER.store(number(0), Ordering::Relaxed);
     KIND.store(*kind as u32, Ordering::Relaxed);
+    if let Ok(path) = std::env::var("ADYTON_FAULTS_TOLD") {
+        let told = counter(&path).map_err(|error| format!("{path}: {error}"))?;
+        let _ = TOLD.set(told);
+    }
     Ok(())
+}
+
+/// Makes a file of eight bytes and maps it.
+fn counter(path: &str) -> std::io::Result<&'static AtomicU64> {
+    let file = File::options().read(true).write(true).create(true).truncate(true).open(path)?;
+    file.set_len(8)?;
+    let (how, shared) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED);
+    // SAFETY: a new mapping, of a file of eight bytes.
+    let at = unsafe { libc::mmap(std::ptr::null_mut(), 8, how, shared, file.as_raw_fd(), 0) };
+    if at == libc::MAP_FAILED {
+        return Err(std::io::Error::last_os_error());
+    }
+    // SAFETY: page-aligned, and mapped for ever.
+    Ok(unsafe { &*at.cast::<AtomicU64>() })
 }
 
 /// Any number.
@@ -136,13 +161,17 @@ fn random() -> u64 {
     old.map_or(0, next).wrapping_mul(0x2545_f491_4f6c_dd1d)
 }
 
-/// Whether this lie is told now.
+/// Whether this lie is told now; counts it.
 fn lies(kind: Kind) -> bool {
-    KIND.load(Ordering::Relaxed) == kind as u32
+    let now = KIND.load(Ordering::Relaxed) == kind as u32
         && AFTER
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1))
             .is_err()
-        && random().is_multiple_of(ONE_IN.load(Ordering::Relaxed))
+        && random().is_multiple_of(ONE_IN.load(Ordering::Relaxed));
+    if now && let Some(told) = TOLD.get() {
+        told.fetch_add(1, Ordering::Relaxed);
+    }
+    now
 }
 
 fn is(operation: &Operation, code: Code) -> bool {

@@ -31,6 +31,15 @@ _START = (
 )
 
 
+# Where `Lie.run` lays the package; the file in it that the runner counts its lies in.
+HOST, _TOLD = "host", "told"
+
+
+def told(folder: Path) -> int:
+    """How many lies a run told whose package `Lie.install` laid into this folder."""
+    return int.from_bytes((folder / _TOLD).read_bytes(), sys.byteorder)
+
+
 @functools.cache
 def runner() -> Path:
     """Build the runner that lies, in a folder of its own: the real one is never replaced."""
@@ -68,8 +77,9 @@ class Lie:
                 (natives / part.name).symlink_to(part)
         # Nothing of the environment reaches the runner but what this says.
         script = natives / build_native.RUNNER
-        told = f"{self.kind}:{self.one_in}:{self.seed}:{self.after}"
-        script.write_text(f'#!/bin/sh\nADYTON_FAULTS={told} exec {runner()} "$@"\n')
+        lie = f"{self.kind}:{self.one_in}:{self.seed}:{self.after}"
+        names = f"ADYTON_FAULTS={lie} ADYTON_FAULTS_TOLD='{folder / _TOLD}'"
+        script.write_text(f'#!/bin/sh\n{names} exec {runner()} "$@"\n')
         script.chmod(0o755)
         return [sys.executable, "-c", _START.format(where=str(folder))]
 
@@ -83,7 +93,7 @@ class Lie:
         timeout: float = 60,
     ) -> Outcome:
         """Run a program under this host, in a folder for this run alone."""
-        words = self.install(folder / "host")
+        words = self.install(folder / HOST)
         work = folder / "work"
         work.mkdir()
         shown = ["-v", f"{TESTS}:{TESTS}", "-v", f"{work}:{work}:rw"]

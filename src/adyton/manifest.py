@@ -111,11 +111,17 @@ def parse(text: str, *, name: str) -> Manifest:
     """
     try:
         data = tomllib.loads(text)
+    except RecursionError:
+        raise ManifestError(
+            f"manifest: {name}: its tables or lists are nested too deeply"
+        ) from None
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"line (\d+)", str(error))
         at = f"{name}:{line.group(1)}" if line else f"{name}:{text.count(chr(10)) + 1}"
         reason = re.sub(r" \(at .*\)$", "", str(error))
         raise ManifestError(f"manifest: {at}: {reason}") from None
+    except ValueError:
+        raise ManifestError(f"manifest: {name}: a number in it has too many digits") from None
     try:
         manifest = msgspec.convert(data, Manifest, dec_hook=_decode)
     except msgspec.ValidationError as error:
@@ -128,7 +134,9 @@ def _decode(kind: type, value: object) -> object:
     if kind is not Size:
         raise NotImplementedError
     if not isinstance(value, str):
-        raise ValueError(f'{json.dumps(value)}: a size is text with a unit; write "1GiB"')
+        raise ValueError(
+            f'{json.dumps(value, default=str)}: a size is text with a unit; write "1GiB"'
+        )
     try:
         return Size(units.size(value))
     except UsageError as error:

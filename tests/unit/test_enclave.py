@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import time
@@ -135,6 +136,10 @@ def test_a_lost_or_failed_enclave_is_an_exception(runner: Callable[[str], None])
         (["/etc/passwd"], {}, PermissionError),
         (["true"], {"memory": "1GG"}, adyton.UsageError),
         (["true"], {"volumes": {"relative": "/"}}, adyton.UsageError),
+        (["true"], {"user": (1 << 33, 0)}, adyton.UsageError),
+        (["true"], {"user": (0, -1)}, adyton.UsageError),
+        (["true"], {"memory": "1.²GiB"}, adyton.UsageError),
+        (["true"], {"volumes": {"/a\0b": "/"}}, adyton.UsageError),
         ("true", {}, adyton.UsageError),
         ([], {}, adyton.UsageError),
     ],
@@ -145,6 +150,27 @@ def test_bad_requests(
     runner("ended(0, 0)")
     with pytest.raises(kind):
         adyton.run(arguments, **options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"memory": 1},
+        {"memory": 1 << 60},
+        {"vcpus": 0},
+        {"exit_cost": -1},
+        {"cwd": "/absent"},
+        {"volumes": {"/v": "/absent"}},
+        {"user": (-1, 0)},
+    ],
+)
+def test_messages_name_no_option_of_the_command_line(
+    runner: Callable[[str], None], options: Any
+) -> None:
+    runner("ended(0, 0)")
+    with pytest.raises(adyton.UsageError) as caught:
+        adyton.run(["true"], **options)
+    assert not re.search(r"(^| )--?[a-zA-Z]", str(caught.value))
 
 
 def test_words_that_nobody_knows() -> None:

@@ -76,6 +76,11 @@ max-memory = "4096MiB"
         ('\naddress-space = "48GiB"', "address-space at adyton.toml:2 is no power of two"),
         ('max-memory = "1MiB"', 'max-memory at adyton.toml:1 is not between "16MiB"'),
         ("debug = true\ndebug = ", "adyton.toml:2: Invalid value"),
+        ("max-memory = 2020-01-01", 'max-memory "2020-01-01" at adyton.toml:1: "2020-01-01": a si'),
+        ("max-vcpus = 2020-01-01", 'max-vcpus "2020-01-01" at adyton.toml:1: Expected `int`'),
+        ('max-memory = "1.²GiB"', 'max-memory "1.²GiB" at adyton.toml:1 is not a size'),
+        ("max-vcpus = " + "9" * 5000, "adyton.toml: a number in it has too many digits"),
+        ("debug = " + "[" * 100_000, "adyton.toml: its tables or lists are nested too deeply"),
     ],
 )
 def test_errors_name_the_line(text: str, message: str) -> None:
@@ -90,6 +95,20 @@ def test_files(tmp_path: Path) -> None:
     (tmp_path / "b").write_bytes(b"\xff\xfe")
     with pytest.raises(ManifestError, match="not UTF-8"):
         manifest.load(tmp_path / "b")
+
+
+VALUES = ["true", "7", "1e400", "nan", "2020-01-01", "07:32:00", '"1GiB"', '"²"', "[]", "{}"]
+
+
+@given(
+    key=st.sampled_from([*manifest.Manifest.__struct_encode_fields__, "untrusted.arguments", "x"]),
+    value=st.sampled_from(VALUES) | st.sampled_from(VALUES).map(lambda value: f"[{value}]"),
+)
+def test_any_value_is_taken_or_refused(key: str, value: str) -> None:
+    try:
+        manifest.parse(f"{key} = {value}\n", name="x")
+    except ManifestError as error:
+        assert str(error).startswith("manifest: ")  # noqa: PT017 - either outcome is right
 
 
 @given(st.text(alphabet='[]="\n untrusted.max-memory1GiB#{}', max_size=60))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
@@ -134,6 +135,12 @@ def test_values_become_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
         (["-m", "3GG"], '"3GG" is not a size; write "3GiB"'),
         (["-m", "512"], 'write "512GiB"'),
         (["-m", "1g"], 'write "1GiB"'),
+        (["-m", "1.²GiB"], 'write "1GiB"'),
+        (["-m", "9" * 5000 + "GiB"], 'write "1GiB"'),
+        (["--vcpus", "9" * 4400], "at most 20 digits"),
+        (["--vcpus", "²"], "not a number"),
+        (["-u", "5000000000"], "user 5000000000: ids"),
+        (["-u", f"0:{(1 << 32) - 1}"], "user 4294967295: ids"),
         (["--vcpus", "many"], "not a number"),
         (["-v", "/a"], "write HOST:GUEST"),
         (["-v", "/a:b"], "GUEST absolute"),
@@ -152,6 +159,15 @@ def test_values_become_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_values_that_make_no_sense(words: list[str], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         ask(*words)
+
+
+_DIGITS = st.text(st.characters(categories=["Nd", "No"]) | st.sampled_from(".,- kMGTiB"))
+
+
+@given(st.sampled_from(["-m", "--vcpus", "-u", "--exit-cost"]), _DIGITS)
+def test_any_number_is_read_or_refused(option: str, text: str) -> None:
+    with contextlib.suppress(UsageError):
+        ask(option, text)
 
 
 def test_trace_filter() -> None:

@@ -124,8 +124,9 @@ def _refuse_manifest(scanned: Scanned) -> None:
 
 
 def _number(name: str, text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
-        raise UsageError(f'--{name} "{text}" is not a number')
+    if not units.is_number(text):
+        too_long = f" of at most {units.DIGITS_MAX} digits" if text.isdigit() else ""
+        raise UsageError(f'--{name} "{units.quoted(text)}" is not a number{too_long}')
     return int(text)
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 # The most cycles that an exit may be charged: with more, a program would have no time left between
 # two ticks of 4 ms, which are exits too.
 EXIT_COST_MAX = 2_000_000
+# The number above it means "as it is", for chown(2) and setresuid(2).
+_ID_MAX = (1 << 32) - 2
 
 
 class Request:
@@ -83,16 +85,20 @@ class Request:
     def _check(self) -> None:
         if self.memory < units.MEMORY_MIN:
             asked, least = units.show(self.memory), units.show(units.MEMORY_MIN)
-            raise UsageError(f"--memory {asked} is too small; the least is {least}")
+            raise UsageError(f"memory {asked} is too small; the least is {least}")
         if not 1 <= self.vcpus <= plan.QUICK_MAX_VCPUS:
-            raise UsageError(f"--vcpus {self.vcpus}: an enclave has 1 to {plan.QUICK_MAX_VCPUS}")
+            raise UsageError(f"vcpus {self.vcpus}: an enclave has 1 to {plan.QUICK_MAX_VCPUS}")
         if not 0 <= self.exit_cost <= EXIT_COST_MAX:
             raise UsageError(
-                f"--exit-cost {self.exit_cost} is not a number of cycles up to {EXIT_COST_MAX:,}"
+                f"exit cost {self.exit_cost} is not a number of cycles up to {EXIT_COST_MAX:,}"
             )
-        for text in (*self.arguments, self.directory, self.name):
+        for number in self.identity or ():
+            if not 0 <= number <= _ID_MAX:
+                raise UsageError(f"user {number}: ids of users and groups are 0 to {_ID_MAX}")
+        places = [path for volume in self.volumes for path in (volume.host, volume.guest)]
+        for text in (*self.arguments, self.directory, self.name, *places):
             if "\0" in text:
-                raise UsageError("an argument holds a NUL byte")
+                raise UsageError("an argument or a path holds a NUL byte")
         for key, value in self.environment.items():
             if not key or "=" in key or "\0" in key or "\0" in value:
                 raise UsageError(f"{key!r} is no name for an environment variable")
@@ -116,7 +122,7 @@ def write_plan(request: Request, descriptors: plan.Descriptors) -> int:
     content = measured()
     if request.memory > content.configuration.max_memory:
         most = units.show(content.configuration.max_memory)
-        raise UsageError(f"--memory is above what is measured, {most}")
+        raise UsageError(f"memory {units.show(request.memory)} is above what is measured, {most}")
     return plan.write(
         content,
         _boot(request),
@@ -158,8 +164,8 @@ def _add_roots(boot: plan.Boot, request: Request) -> None:
     guests = [volume.guest for volume in request.volumes]
     if not os.path.isdir(request.directory) and not host.is_inside(request.directory, guests):
         raise UsageError(
-            f"the working directory {request.directory} is not there; -w names another, "
-            f"-v HOST:{request.directory} makes one"
+            f"the working directory {request.directory} is neither on the host nor in a volume; "
+            "name another, or a volume that has it"
         )
     program: str | None = None
     try:
@@ -182,7 +188,9 @@ def _add_roots(boot: plan.Boot, request: Request) -> None:
         boot.add_root(raw, raw, plan.LAYERED | (0 if os.path.isdir(path) else plan.FILE))
     for volume in request.volumes:
         if not os.path.exists(volume.host):
-            raise UsageError(f"-v {volume.host}: there is no such file or directory on the host")
+            raise UsageError(
+                f"volume {volume.host}: there is no such file or directory on the host"
+            )
         flags = plan.REVALIDATE | (plan.WRITABLE if volume.writable else 0)
         flags |= 0 if os.path.isdir(volume.host) else plan.FILE
         boot.add_root(os.fsencode(os.path.realpath(volume.host)), os.fsencode(volume.guest), flags)

@@ -8,6 +8,10 @@ from adyton.errors import UsageError
 
 _UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 MEMORY_MIN = 16 << 20
+# Python reads no number of more than some thousand digits, and nobody means one of these.
+DIGITS_MAX = 20
+# Characters of a wrong text that a message repeats.
+_QUOTED_MAX = 40
 
 
 def size(text: str, what: str = "size") -> int:
@@ -19,9 +23,20 @@ def size(text: str, what: str = "size") -> int:
     number, unit = text[:-3].strip(), text[-3:]
     if unit in _UNITS:
         whole, dot, fraction = number.partition(".")
-        if whole.isascii() and whole.isdigit() and (not dot or fraction.isdigit()):
+        if is_number(whole) and (not dot or is_number(fraction)):
             return int(float(number) * _UNITS[unit]) if dot else int(whole) * _UNITS[unit]
-    raise UsageError(f'{what} "{text}" is not a size; write "{_suggest(text)}"')
+    raise UsageError(f'{what} "{quoted(text)}" is not a size; write "{_suggest(text)}"')
+
+
+def is_number(text: str) -> bool:
+    """Say whether these are digits, and not too many."""
+    # `isdigit` alone would take ², which `int` does not.
+    return text.isascii() and text.isdigit() and len(text) <= DIGITS_MAX
+
+
+def quoted(text: str) -> str:
+    """Shorten what somebody wrote, for a message."""
+    return text if len(text) <= _QUOTED_MAX else text[:_QUOTED_MAX] + "…"
 
 
 def _suggest(text: str) -> str:
@@ -30,6 +45,8 @@ def _suggest(text: str) -> str:
         if not character.isascii() or not character.isdigit():
             break
         digits += character
+    if len(digits) > DIGITS_MAX:
+        return "1GiB"
     rest = text[len(digits) :].strip().lower()
     unit = {"k": "KiB", "m": "MiB", "t": "TiB"}.get(rest[:1], "GiB")
     return f"{digits or '1'}{unit}"

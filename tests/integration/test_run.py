@@ -186,6 +186,31 @@ def test_closed_streams_are_nobody_elses(tmp_path: Path) -> None:
     assert b"ADYPLAN" not in result.stdout
 
 
+@pytest.mark.parametrize(
+    ("words", "redirection", "status", "text"),
+    [
+        ("run /nonexistent", "2>&-", 127, ""),
+        ("run /nonexistent", "2>/dev/full", 127, ""),
+        ("run /nonexistent", ">&-", 127, "adyton: /nonexistent: no such program\n"),
+        ("run false", "2>&-", 1, ""),
+        ("stat /nonexistent", ">&- 2>&-", 125, ""),
+        ("info", ">&-", 0, ""),
+        ("info --json", ">&- 2>&-", 0, ""),
+        ("bench", ">&-", 0, ""),
+        ("info", ">/dev/full", 125, "adyton: No space left on device\n"),
+        ("info --json", ">/dev/full", 125, "adyton: No space left on device\n"),
+        ("run --help", ">/dev/full", 125, "adyton: No space left on device\n"),
+    ],
+)
+def test_streams_that_take_nothing(words: str, redirection: str, status: int, text: str) -> None:
+    """The exit code is what it is elsewhere; no traceback."""
+    shell = ["bash", "-c", f'"$@" {words} {redirection}', "-", *adyton_command()]
+    result = subprocess.run(
+        shell, capture_output=True, text=True, timeout=60, env=environment(), cwd="/"
+    )
+    assert (result.returncode, result.stderr) == (status, text)
+
+
 def test_new_processes_are_named_as_missing() -> None:
     result = run("run", "bash", "-c", "(echo a)")
     assert "adyton: clone(" in result.stderr

@@ -307,8 +307,8 @@ def _fill(descriptor: int, parts: list[bytes | bytearray]) -> None:
     most = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
     if most != resource.RLIM_INFINITY and most < size:
         raise StartError(
-            f"the limit of a file's size (ulimit -f) is {units.show(most)}, an enclave's plan needs "
-            f"{units.show(size)}; raise it (ulimit -f unlimited)"
+            f"the limit of a file's size (ulimit -f) is {units.show(most)}, an enclave's plan "
+            f"needs {units.show(size)}; raise it (ulimit -f unlimited)"
         )
     # A memfd takes whole pages, so that a short write can only be an error; 1,024 is IOV_MAX.
     for start in range(0, len(parts), 1024):

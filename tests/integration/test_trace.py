@@ -87,10 +87,12 @@ def test_a_summary(machine: Machine, tmp_path: Path, program: str) -> None:
 
 
 def test_a_filter(machine: Machine, tmp_path: Path, program: str) -> None:
-    _, _, stderr = trace(machine, tmp_path, "-F", "close,lseek", program)
+    status, _, stderr = trace(machine, tmp_path, "-F", "close,lseek", program)
+    assert status == 3, stderr
     calls = {line.split("(")[0] for line in stderr.splitlines() if line[0] not in "-+a"}
     assert calls == {"close", "lseek"}
-    _, _, stderr = trace(machine, tmp_path, "-F", "!close,lseek", program)
+    status, _, stderr = trace(machine, tmp_path, "-F", "!close,lseek", program)
+    assert status == 3, stderr
     calls = {line.split("(")[0] for line in stderr.splitlines() if line[0] not in "-+a"}
     assert "pipe2" in calls
     assert not calls & {"close", "lseek"}
@@ -103,6 +105,25 @@ def test_a_file_gets_the_trace_alone(machine: Machine, tmp_path: Path, program: 
     lines = (tmp_path / "trace.txt").read_text().splitlines()
     assert lines[-1] == "+++ exited with 3 +++"
     assert re.fullmatch(r"getpid\(\) = 1 <0\.\d{6}>", lines[-10])
+
+
+def test_json(machine: Machine, tmp_path: Path, program: str) -> None:
+    status, stdout, _ = trace(machine, tmp_path, "--json", "-o", "trace.json", program)
+    assert (status, stdout) == (3, "handled\n")
+    rows = [json.loads(line) for line in (tmp_path / "trace.json").read_text().splitlines()]
+    failed = next(row for row in rows if row.get("arguments", [""])[0] == "77")
+    assert (failed["name"], failed["result"], failed["errno"]) == ("close", -1, "EBADF")
+    assert failed["why"]
+    assert rows[-1]["event"] == "gone"
+    _, _, _ = trace(machine, tmp_path, "-c", "--json", "-o", "counts.json", program)
+    assert json.loads((tmp_path / "counts.json").read_text())["write"]["calls"] == 2
+
+
+def test_a_full_disk(machine: Machine, tmp_path: Path, program: str) -> None:
+    status, stdout, stderr = trace(machine, tmp_path, "-o", "/dev/full", program)
+    assert (status, stdout) == (3, "handled\n")
+    lines = [line for line in stderr.splitlines() if not line.startswith("adyton: bpf(")]
+    assert lines == ["adyton: trace: /dev/full: No space left on device; the rest is dropped"]
 
 
 def test_a_crash_within_a_trace(machine: Machine, tmp_path: Path) -> None:

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import struct
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from adyton.errors import TraceMalformed
-from adyton.observe import calls, forms, numbers, records, structures, symbols, trace
+from adyton.observe import (
+    calls,
+    decode,
+    events,
+    forms,
+    numbers,
+    records,
+    structures,
+    symbols,
+    trace,
+)
 from adyton.observe.records import BYTES, STRING, Item, Record
 
 MINUS_100 = (1 << 64) - 100
@@ -212,7 +224,19 @@ def test_any_memory_prints(name: str, data: bytes, cut: bool) -> None:
     assert shown.isprintable()
 
 
-def test_decode_and_summary() -> None:
+def decoded(stream: bytes, output: Path, **how: bool) -> str:
+    """What the decoder writes to a file."""
+    source, sink = os.pipe()
+    os.write(sink, stream)
+    os.close(sink)
+    if not output.exists():
+        output.touch()
+    decode.decode(source, decode.Output(str(output)), **how)
+    os.close(source)
+    return output.read_text() if output.is_file() else ""
+
+
+def test_decode_and_summary(tmp_path: Path) -> None:
     stream = b"".join(
         records.build(r)
         for r in (
@@ -222,23 +246,58 @@ def test_decode_and_summary() -> None:
         )
     )
 
-    def run(*, summary: bool) -> str:
-        source, sink = os.pipe()
-        output, written = os.pipe()
-        os.write(sink, stream)
-        os.close(sink)
-        trace.decode(source, written, summary=summary)
-        os.close(written)
-        shown = os.read(output, 1 << 16).decode()
-        os.close(output)
-        os.close(source)
-        return shown
-
-    assert run(summary=False).splitlines()[0] == "getpid() = 7"
-    table = run(summary=True).splitlines()
+    assert decoded(stream, tmp_path / "lines").splitlines()[0] == "getpid() = 7"
+    table = decoded(stream, tmp_path / "table", summary=True).splitlines()
     assert table[2].split() == ["60.00", "0.000003", "3.000", "1", "1", "read"]
     assert table[3].split() == ["40.00", "0.000002", "1.000", "2", "getpid"]
     assert table[-1].split() == ["100.00", "0.000005", "3", "1", "total"]
+
+
+def test_json(tmp_path: Path) -> None:
+    stream = b"".join(
+        records.build(r)
+        for r in (
+            record("openat", 5, 1, 0, result=-2, why="no such entry", items=(text(1, b'"x'),)),
+            record("exit_group", 3, tid=2),
+            record("pause", result=-514),
+            record(records.SIGNAL, 10, 0, 1),
+            record(records.GONE, 0, 3),
+            record(records.GONE, 1, 11),
+            record(records.LOST, 4),
+        )
+    )
+    rows = [json.loads(line) for line in decoded(stream, tmp_path / "a", json=True).splitlines()]
+    assert rows[0] == {
+        "event": "call", "pid": 1, "tid": 1, "time_ns": 5, "duration_ns": 1000, "name": "openat",
+        "arguments": ["5", r'"\"x"', "O_RDONLY"], "result": -1, "errno": "ENOENT",
+        "why": "no such entry",
+    }  # fmt: skip
+    assert (rows[1]["tid"], "result" in rows[1]) == (2, False)
+    assert rows[2]["errno"] == "ERESTARTNOHAND"
+    told = [
+        {key: value for key, value in row.items() if key not in ("pid", "tid", "time_ns")}
+        for row in rows[3:]
+    ]
+    assert told == [
+        {"event": "signal", "name": "SIGUSR1", "code": "SI_USER"},
+        {"event": "gone", "exit_code": 3},
+        {"event": "gone", "signal": "SIGSEGV"},
+        {"event": "lost", "records": 4},
+    ]
+    counted = json.loads(decoded(stream, tmp_path / "b", json=True, summary=True))
+    assert counted["openat"] == {"calls": 1, "errors": 1, "total_ns": 1000}
+    assert set(counted) == {"openat", "exit_group", "pause"}
+
+
+@pytest.mark.parametrize("summary", [False, True])
+def test_a_full_disk_is_told_once(summary: bool, capfd: pytest.CaptureFixture[str]) -> None:
+    """What goes to stderr comes all the same."""
+    missing = record(records.MISSING, numbers.NUMBERS["bpf"])
+    stream = b"".join(map(records.build, (record("getpid"), record("getpid"), missing)))
+    decoded(stream, Path("/dev/full"), summary=summary)
+    said = capfd.readouterr().err.splitlines()
+    full = "adyton: trace: /dev/full: No space left on device; the rest is dropped"
+    assert sorted(said) == ["adyton: bpf is not supported: ENOSYS", full]
 
 
 items_strategy = st.builds(
@@ -264,6 +323,7 @@ def test_any_record_survives_and_prints(sample: Record) -> None:
     # A crash without a line to print, which no LibOS sends, prints nothing.
     shown = trace.Lines().format(sample)
     assert shown.endswith("\n") or sample.number == records.CRASH
+    assert json.loads(events.line(sample))["tid"] == sample.tid
 
 
 @given(st.binary(max_size=200))

@@ -48,7 +48,12 @@ def main(words: Sequence[str]) -> NoReturn:
 
 
 def start(
-    scanned: Scanned, *, summary: bool = False, durations: bool = False, verb: str = "run"
+    scanned: Scanned,
+    *,
+    summary: bool = False,
+    durations: bool = False,
+    json: bool = False,
+    verb: str = "run",
 ) -> NoReturn:
     """Plan and execute.
 
@@ -56,6 +61,7 @@ def start(
         scanned: The command line.
         summary: With a trace, count calls instead of printing them (`adyton trace -c`).
         durations: With a trace, append how long each call took.
+        json: With a trace, write objects instead of lines (`adyton trace --json`).
         verb: Name of the command, for messages.
     """
     request = to_request(scanned, verb=verb)
@@ -66,6 +72,7 @@ def start(
         request.decoder = decoder.command(
             summary=summary,
             durations=durations,
+            json=json,
             crashes_only=request.trace is None,
             output=_emptied(scanned.text("trace_output")),
             volumes=[(volume.host, volume.guest) for volume in request.volumes],

@@ -22,6 +22,7 @@ _OWN = (
         metavar="CALL,…|!CALL,…",
     ),
     Option("durations", SWITCH, "Append the time that each call took.", short="T"),
+    Option("json", SWITCH, "Write JSON: an object a line, or one with -c."),
 )
 
 TABLE = (*_OWN, *(row for row in options.RUN if row.name not in ("trace", "trace_output")))
@@ -39,7 +40,11 @@ def main(words: Sequence[str]) -> NoReturn:
     if output is not None:
         scanned.values["trace_output"] = output
     run.start(
-        scanned, summary=scanned.flag("summary"), durations=scanned.flag("durations"), verb="trace"
+        scanned,
+        summary=scanned.flag("summary"),
+        durations=scanned.flag("durations"),
+        json=scanned.flag("json"),
+        verb="trace",
     )
 
 

@@ -25,6 +25,7 @@ def command(
     *,
     summary: bool = False,
     durations: bool = False,
+    json: bool = False,
     crashes_only: bool = False,
     output: str | None = None,
     volumes: Iterable[tuple[str, str]] = (),
@@ -34,11 +35,17 @@ def command(
     Args:
         summary: Count calls and write one table at the end.
         durations: Append how long each call took.
+        json: Write objects instead of lines for a person.
         crashes_only: Nobody asked for a trace.
         output: File that the trace is appended to, stderr unless given.
         volumes: (host path, path inside) of what is not at the same place.
     """
-    chosen = (("summary", summary), ("durations", durations), ("crashes", crashes_only))
+    chosen = (
+        ("summary", summary),
+        ("durations", durations),
+        ("json", json),
+        ("crashes", crashes_only),
+    )
     mode = ",".join(name for name, on in chosen if on)
     paths = [os.path.abspath(path) for path in sys.path if path]
     words = [sys.executable, "-c", _PROGRAM, "\n".join(paths), mode]

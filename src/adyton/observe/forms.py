@@ -21,6 +21,12 @@ _RESTARTS = {
 }
 
 
+def errno_name(number: int) -> str:
+    """Name an errno, also one that a call begun anew has and no program sees."""
+    restart = _RESTARTS.get(number, "").partition(" ")[0]
+    return restart or errno.errorcode.get(number, str(number))
+
+
 def error(number: int) -> str:
     """Write an errno by name with its meaning."""
     name = errno.errorcode.get(number, f"errno {number}")

@@ -7,73 +7,15 @@ openat(AT_FDCWD, "/nowhere", O_RDONLY) = -1 ENOENT (No such file or directory)  
 
 from __future__ import annotations
 
-import os
-import signal
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from adyton.errors import TraceMalformed
 from adyton.observe import crash, forms, numbers, records, scalars, shapes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from adyton.observe.records import Record
-
-
-def decode(
-    source: int,
-    output: int,
-    *,
-    summary: bool = False,
-    durations: bool = False,
-    crashes_only: bool = False,
-    volumes: Sequence[tuple[str, str]] = (),
-) -> None:
-    """Read records to their end and write text.
-
-    Args:
-        source: Descriptor of the pipe's reading end.
-        output: Descriptor that gets the trace; crash reports go to stderr in any case.
-        summary: Count calls and write one table at the end.
-        durations: Append how long each call took.
-        crashes_only: Nobody asked for a trace; the pipe is there for a crash report.
-        volumes: (host path, path inside) of what is not at the same place.
-    """
-    lines = Lines(durations=durations, volumes=volumes)
-    counts = Counts()
-    try:
-        for record in records.read(source):
-            if record.number == records.CRASH:
-                _write_crash(record, volumes)
-            elif record.number == records.MISSING:
-                _write(2, lines.format(record))
-            elif summary:
-                counts.add(record)
-            elif not crashes_only:
-                _write(output, lines.format(record))
-    except TraceMalformed as error:
-        _write(2, f"adyton: trace: {error}; the rest is dropped\n")
-    if summary:
-        _write(output, counts.table())
-
-
-def _write_crash(record: Record, volumes: Sequence[tuple[str, str]]) -> None:
-    # Line by line, so that what is known is there when a malformed file takes too long: the alarm's
-    # default action ends the decoder.
-    signal.alarm(_CRASH_SECONDS)
-    for line in crash.report(record, volumes=volumes):
-        _write(2, line)
-    signal.alarm(0)
-
-
-def _write(descriptor: int, text: str) -> None:
-    data = memoryview(text.encode(errors="surrogateescape"))
-    while data:
-        data = data[os.write(descriptor, data) :]
-
-
-_CRASH_SECONDS = 20
 
 
 class Lines:
@@ -116,8 +58,8 @@ class Lines:
         return call(record) + (f" <{record.duration_ns / 1e9:.6f}>" if self._durations else "")
 
 
-def call(record: Record) -> str:
-    """Write a system call with its arguments and result."""
+def parts(record: Record) -> tuple[str, list[str], str]:
+    """Return a system call's name, its arguments as they are shown, and the form of its result."""
     name = numbers.NAMES.get(record.number, f"syscall_{record.number}")
     known, result_form = shapes.of(name, record.arguments)
     contents = {item.argument: (item.data, item.cut) for item in record.items}
@@ -125,7 +67,13 @@ def call(record: Record) -> str:
         forms.argument(form, value, contents.get(index))
         for index, (form, value) in enumerate(zip(known, record.arguments, strict=False))
     ]
-    text = f"{name}({', '.join(shown)}) = {forms.result(result_form, record.result)}"
+    return name, shown, result_form
+
+
+def call(record: Record) -> str:
+    """Write a system call with its arguments and result."""
+    name, shown, form = parts(record)
+    text = f"{name}({', '.join(shown)}) = {forms.result(form, record.result)}"
     return f"{text}  # {record.why}" if record.why else text
 
 
@@ -158,6 +106,10 @@ class Counts:
         row.errors += -4095 <= record.result < 0
         row.total_ns += record.duration_ns
 
+    def ordered(self) -> list[tuple[str, Count]]:
+        """Return (name, count), most time first."""
+        return sorted(self.rows.items(), key=lambda pair: (-pair[1].total_ns, pair[0]))
+
     def table(self) -> str:
         """Write the table, most time first."""
         total = sum(row.total_ns for row in self.rows.values())
@@ -165,8 +117,7 @@ class Counts:
             "% time     seconds  usecs/call     calls    errors syscall",
             "------ ----------- ----------- --------- --------- ----------------",
         ]
-        ordered = sorted(self.rows.items(), key=lambda pair: (-pair[1].total_ns, pair[0]))
-        for name, row in ordered:
+        for name, row in self.ordered():
             share = 100 * row.total_ns / total if total else 0
             each = row.total_ns / row.calls / 1000
             lines.append(

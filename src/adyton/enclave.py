@@ -13,11 +13,12 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, TypedDict, Unpack
 
 from adyton.errors import AdytonError, EnclaveFailed, EnclaveLost, StartError, UsageError
-from adyton.launch import control, install, plan, runner, units
+from adyton.launch import control, decoder, install, plan, runner, units
 from adyton.launch.host import Volume as HostVolume
 from adyton.launch.request import Request, write_plan
 
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-# Characters of stderr that an exception quotes.
-_NOTE_MAX = 2000
+# Characters of stderr that an exception quotes: room for a report with a backtrace.
+_NOTE_MAX = 8000
 
 StrPath = str | os.PathLike[str]
 
@@ -325,17 +326,27 @@ def _request(args: Sequence[StrPath], options: Options) -> Request:
     env = options.get("env")
     cwd = options.get("cwd")
     memory = options.get("memory")
+    volumes = [_volume(guest, host) for guest, host in options.get("volumes", {}).items()]
     return Request(
         [os.fspath(word) for word in args],
         environment=dict(os.environ if env is None else env),
         directory=os.getcwd() if cwd is None else os.path.abspath(os.fspath(cwd)),
         memory=units.size(memory, "memory") if isinstance(memory, str) else memory,
         vcpus=options.get("vcpus"),
-        volumes=[_volume(guest, host) for guest, host in options.get("volumes", {}).items()],
+        volumes=volumes,
         identity=options.get("user"),
         name=options.get("name", ""),
         exit_cost=options.get("exit_cost", 0),
+        decoder=_decoder(volumes),
     )
+
+
+def _decoder(volumes: Sequence[HostVolume]) -> list[str]:
+    """Return the command that makes a crash report, on the stderr that the runner gets."""
+    if not sys.executable or getattr(sys, "frozen", False):
+        return []  # Python within another program: there is no interpreter to start
+    pairs = [(volume.host, volume.guest) for volume in volumes]
+    return decoder.command(crashes_only=True, volumes=pairs)
 
 
 def _volume(guest: str, host: StrPath | Volume) -> HostVolume:

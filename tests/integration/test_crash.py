@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+import adyton
 from tests.harness import Machine, compile_c, compile_go, tool, without_diagnostics
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -108,11 +110,29 @@ def test_a_program_in_a_volume(machine: Machine, tmp_path: Path) -> None:
     assert "in /volume/prog+0x" in outcome.stderr.decode()
 
 
-def test_without_a_decoder_there_are_two_lines(machine: Machine) -> None:
+def test_from_python(machine: Machine, tmp_path: Path) -> None:
+    """The report comes to the stderr that the program has; nothing waits for its end."""
     if machine.native_only:
         pytest.skip("about the inside alone")
-    import adyton
+    binary = compile_c(PROGRAMS / "crash.c", "static")
+    (tmp_path / "prog").write_bytes(binary.read_bytes())
+    (tmp_path / "prog").chmod(0o755)
+    volumes = {"/volume": tmp_path}
+    done = adyton.run(["/volume/prog"], volumes=volumes, capture_output=True, timeout=30)
+    assert done.returncode == -11
+    assert done.stdout == b""
+    assert frames(done.stderr)[:2] == ["write_null", "main"]
+    done = adyton.run([str(binary)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=30)
+    assert frames(done.stdout)[:2] == ["write_null", "main"]
 
+
+def test_without_a_decoder_there_are_two_lines(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a program that has Python within, no interpreter can be started."""
+    if machine.native_only:
+        pytest.skip("about the inside alone")
+    monkeypatch.setattr(sys, "executable", "")
     binary = compile_c(PROGRAMS / "crash.c", "static")
     done = adyton.Enclave.run([str(binary)], capture_output=True, text=True)
     assert done.returncode == -11

@@ -8,6 +8,7 @@ what is measured.
 from __future__ import annotations
 
 import json as json_module
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -15,7 +16,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from adyton.bench import calls, cpu, machine, starts, table
 from adyton.bench import plot as drawing
-from adyton.errors import UsageError
+from adyton.bench.rows import Case, Samples, summarise
+from adyton.errors import AdytonError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,8 +58,7 @@ def main(
 
     Raises:
         UsageError: There is no such benchmark, or nothing that could draw, or a file can't be
-            written.
-        AdytonError: There is no C compiler.
+            written; before anything is measured, as far as that can be told.
     """
     if list(names) == ["list"]:
         lines = [f"{name:8} {_about(bench)}\n" for name, bench in BENCHES.items()]
@@ -65,15 +66,22 @@ def main(
         sys.stdout.write("".join(lines))
         return 0
     chosen = _chosen(names)
+    if json not in (None, "-"):
+        _check_writable("--json", json)
     if plot is not None:
-        drawing.require()
+        drawing.require(plot)
+        _check_writable("--plot", plot)
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="adyton-bench-") as name:
         folder = Path(name)
         found = machine.facts(folder)
         for number, bench in enumerate(chosen, 1):
             _progress(f"[{number}/{len(chosen)}] {bench} …")
-            rows += BENCHES[bench](folder, quick=quick)
+            try:
+                rows += BENCHES[bench](folder, quick=quick)
+            except AdytonError as error:
+                # What the others found is worth as much.
+                rows.append(summarise(Case(bench, "all", ""), Samples(error=str(error))))
     _progress("")
     _show(rows, found, json)
     if plot is not None:
@@ -93,24 +101,38 @@ def _chosen(names: Sequence[str]) -> list[str]:
     return wanted
 
 
+def _check_writable(option: str, path: str) -> None:
+    """Refuse a file that could not be written at the end; one that is not there is not made yet."""
+    new = not os.path.lexists(path)
+    if not new and not os.path.isfile(path):
+        return
+    try:
+        with open(path, "ab"):
+            pass
+    except OSError as error:
+        raise UsageError(f"{option} {path}: {error.strerror}") from None
+    if new:
+        os.unlink(path)
+
+
 def _show(rows: Sequence[Row], found: dict[str, Any], json: str | None) -> None:
-    if json is not None:
-        # The machine stands in each row: a list of rows is what scripts may rely on.
-        listed = [{**row.as_dict(), "machine": found} for row in rows]
-        text = json_module.dumps(listed, indent=1) + "\n"
-        if json == "-":
-            sys.stdout.write(text)
-            return
-        try:
-            Path(json).write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise UsageError(f"--json {json}: {error.strerror}") from None
+    # The machine stands in each row: a list of rows is what scripts may rely on.
+    listed = [{**row.as_dict(), "machine": found} for row in rows]
+    text = json_module.dumps(listed, indent=1) + "\n"
+    if json == "-":
+        sys.stdout.write(text)
+        return
     from rich.console import Console
 
     console = Console(width=None if sys.stdout.isatty() else 120)
     console.print(table.table(rows))
     for note in [*table.notes(rows), machine.line(found)]:
         console.print(note, markup=False, highlight=False, soft_wrap=True)
+    if json is not None:
+        try:
+            Path(json).write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"--json {json}: {error.strerror}") from None
 
 
 def _progress(text: str) -> None:

@@ -6,6 +6,7 @@ Needs matplotlib, which `pip install 'adyton[plot]'` brings along.
 from __future__ import annotations
 
 import importlib.util
+import os
 from typing import TYPE_CHECKING
 
 from adyton.errors import UsageError
@@ -20,10 +21,16 @@ if TYPE_CHECKING:
 _FASTER, _SLOWER, _LINUX = "#2a7f62", "#b5532a", "#5b6472"
 
 
-def require() -> None:
-    """Raise UsageError when there is nothing that could draw; before an hour of measuring."""
+def require(path: str) -> None:
+    """Raise UsageError when nothing could draw that file; before an hour of measuring."""
     if importlib.util.find_spec("matplotlib") is None:
         raise UsageError("--plot needs matplotlib: pip install 'adyton[plot]'")
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    known = sorted(FigureCanvasBase.get_supported_filetypes())
+    ending = os.path.splitext(path)[1].removeprefix(".") or "png"
+    if ending.lower() not in known:
+        raise UsageError(f"--plot {path}: its ending is none of {', '.join(known)}")
 
 
 def draw(rows: Sequence[Row], path: str, *, caption: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from rich.console import Console
 from adyton import bench
 from adyton.bench import machine, plot, table
 from adyton.bench.rows import Case, Goal, Row, Samples, summarise
-from adyton.errors import UsageError
+from adyton.errors import AdytonError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -121,11 +122,55 @@ def test_main(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.usefixtures("canned")
+def test_one_that_fails_costs_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(_: Path, *, quick: bool) -> list[Row]:
+        raise AdytonError("bench: no C compiler")
+
+    monkeypatch.setitem(bench.BENCHES, "bad", broken)
+    file = tmp_path / "rows.json"
+    assert bench.main(["bad", "good"], json=str(file)) == 1
+    assert "bad: bench: no C compiler\n" in capsys.readouterr().out
+    assert [(r["bench"], r["error"]) for r in json.loads(file.read_text())] == [
+        ("bad", "bench: no C compiler"),
+        ("syscall", None),
+    ]
+
+
+@pytest.mark.parametrize("option", ["json", "plot"])
+def test_files_are_tried_before_anything_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    if option == "plot":
+        pytest.importorskip("matplotlib")
+
+    def never(_: Path, *, quick: bool) -> list[Row]:
+        pytest.fail("it measured")
+
+    monkeypatch.setattr(bench, "BENCHES", {"good": never})
+    words: dict[str, str] = {option: str(tmp_path / "none" / "file.png")}
+    with pytest.raises(UsageError, match="No such file"):
+        bench.main(["good"], **words)  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("canned")
+def test_rows_are_shown_where_the_disk_is_full(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UsageError, match="--json /dev/full: No space left"):
+        bench.main(["good"], json="/dev/full")
+    assert "getppid" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("canned")
 def test_wrong_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match='"fast" is not there; there are: good, bad'):
         bench.main(["good", "fast"])
     with pytest.raises(UsageError, match=r"--json .*: No such file"):
         bench.main(["good"], json=str(tmp_path / "none" / "rows.json"))
+    if importlib.util.find_spec("matplotlib"):
+        with pytest.raises(UsageError, match=r"its ending is none of .*png"):
+            bench.main(["good"], plot=str(tmp_path / "plot.unknown"))
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(UsageError, match=r"pip install 'adyton\[plot\]'"):
         bench.main(["good"], plot="p.png")

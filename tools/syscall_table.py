@@ -141,7 +141,7 @@ def main() -> int:
     text = page()
     if "--check" in sys.argv[1:]:
         if not PAGE.exists() or PAGE.read_text() != text:
-            sys.stderr.write(f"{PAGE.name} is out of date; run `python tools/syscall_table.py`\n")
+            sys.stderr.write(f"{PAGE.name} is out of date; run `make table`\n")
             return 1
         return 0
     PAGE.write_text(text)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import hashlib
+import importlib.util
 import os
 import re
 import shutil
@@ -24,6 +25,7 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from types import ModuleType
 
     from _pytest.mark import ParameterSet
 
@@ -69,6 +71,10 @@ class MissingToolError(RuntimeError):
 
 class CompileError(RuntimeError):
     """A test program does not compile."""
+
+
+class Differs(AssertionError):
+    """Inside shows something else than Linux: the one failure that a test may announce."""
 
 
 def tool(name: str) -> str:
@@ -262,8 +268,8 @@ class Machine:
         assert native.status is not None, f"too slow even on Linux: {' '.join(command)}"
         shown = [outcome.described().splitlines() for outcome in (native, inside)]
         different = "\n".join(difflib.unified_diff(*shown, "Linux", "inside", lineterm=""))
-        assert not different, f"inside differs from Linux: {' '.join(command)}\n{different}"
-        assert inside == native, f"inside differs from Linux: {' '.join(command)}"
+        if inside != native:
+            raise Differs(f"inside differs from Linux: {' '.join(command)}\n{different}")
         return native
 
     def run_inside(
@@ -299,10 +305,38 @@ def without_diagnostics(outcome: Outcome) -> Outcome:
     return dataclasses.replace(outcome, stderr=kept)
 
 
+_INCLUDED = re.compile(rb'^[ \t]*#[ \t]*include[ \t]*"([^"]+)"', re.MULTILINE)
+
+
+def with_included(sources: list[Path]) -> list[Path]:
+    """The sources, and every file of ours that they or their headers include."""
+    found: list[Path] = []
+    pending = [source.resolve() for source in sources]
+    while pending:
+        path = pending.pop(0)
+        if path in found:
+            continue
+        found.append(path)
+        for name in _INCLUDED.findall(path.read_bytes()):
+            places = [folder / os.fsdecode(name) for folder in (path.parent, OBSERVE.parent)]
+            pending += [place.resolve() for place in places if place.is_file()][:1]
+    return found
+
+
+def load_tool(name: str) -> ModuleType:
+    """Import a program of `tools/`, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def _build(sources: list[Path], words: list[str], env: dict[str, str] | None = None) -> Path:
     """Build once for each content of sources and words; `words` get the output path appended."""
     digest = hashlib.sha256("\0".join(words).encode())
-    for source in sources:
+    for source in with_included(sources):
         digest.update(source.read_bytes())
     target = BUILD / f"{sources[0].stem}-{digest.hexdigest()[:16]}"
     if target.exists():
@@ -338,7 +372,7 @@ def compile_c(source: Path, variant: str = "static", extra: tuple[str, ...] = ()
     if source.suffix == ".cc":
         compiler = "g++"
     words = [tool(compiler), *_C_FLAGS, *link, "-I", str(OBSERVE.parent), str(source), *extra, "-o"]
-    return _build([source, OBSERVE], words)
+    return _build([source], words)
 
 
 def compile_go(source: Path) -> Path:
@@ -429,7 +463,7 @@ class Case:
                 options=[*self.options, *options],
                 env=env,
             )
-        except AssertionError:
+        except Differs:
             if why:
                 pytest.xfail(why)
             raise

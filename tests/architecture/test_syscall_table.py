@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.harness import ROOT
+from tests.harness import load_tool
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -15,14 +14,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def table() -> ModuleType:
-    spec = importlib.util.spec_from_file_location(
-        "syscall_table", ROOT / "tools" / "syscall_table.py"
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool("syscall_table")
 
 
 def test_every_call_is_tried(table: ModuleType) -> None:
@@ -40,5 +32,5 @@ def test_every_call_has_a_family(table: ModuleType) -> None:
 
 
 def test_the_page_is_fresh(table: ModuleType) -> None:
-    """The generated page is committed; `make docs` writes it."""
-    assert table.PAGE.read_text() == table.page(), "run `python tools/syscall_table.py`"
+    """The generated page is committed; nothing but `make table` writes it."""
+    assert table.PAGE.read_text() == table.page(), "run `make table`"

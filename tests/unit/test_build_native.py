@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from adyton.launch import elf
+from tests.harness import ROOT, load_tool
 from tests.unit import samples
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
 def tool() -> Any:
-    path = ROOT / "tools" / "build_native.py"
-    spec = importlib.util.spec_from_file_location("build_native", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool("build_native")
 
 
 def test_strip_keeps_what_is_loaded(tool: Any) -> None:

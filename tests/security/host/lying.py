@@ -12,18 +12,13 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from tests.harness import BUILD, ROOT, TESTS, Outcome, environment, execute, tool
+from tests.harness import BUILD, ROOT, TESTS, Outcome, environment, execute, load_tool, tool
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-sys.path.insert(0, str(ROOT / "tools"))
-try:
-    import build_native
-finally:
-    sys.path.pop(0)
-
+build_native = load_tool("build_native")
 _PACKAGE = ROOT / "src" / "adyton"
 _START = (
     "import sys, runpy; sys.path.insert(0, {where!r}); sys.argv[0] = 'adyton'; "

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adyton.observe import cfi, crash, elf, records, symbols, unwind
+from adyton.observe import cfi, crash, dwarf, elf, records, symbols, unwind
 from adyton.observe.records import BYTES, STRING, Item, Record
 
 SOURCE = """
@@ -146,4 +146,4 @@ def test_a_loop_of_frame_pointers_ends() -> None:
 def test_expressions(expression: bytes, stack: list[int], value: int | None) -> None:
     registers = {7: 0x1000, 16: 0x2000}
     memory = {0x1008: 0xAA}
-    assert cfi.evaluate(expression, registers.get, memory.get, stack) == value
+    assert dwarf.evaluate(expression, registers.get, memory.get, stack) == value

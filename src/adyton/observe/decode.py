@@ -7,6 +7,7 @@ do. A crash report has a time limit, so that no malformed file can hold the pers
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -40,8 +41,10 @@ def main(words: Sequence[str]) -> None:
             crashes_only="crashes" in mode,
             volumes=pairs,
         )
-    except OSError:
-        # Nobody reads what is said here.
+    except OSError as error:
+        # Most likely nobody reads stderr any more.
+        with contextlib.suppress(OSError):
+            _write(2, f"adyton: trace: {error.strerror}\n")
         sys.exit(1)
 
 

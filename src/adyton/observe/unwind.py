@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from adyton.observe import cfi, elf
+from adyton.observe import cfi, dwarf, elf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -171,7 +171,7 @@ def _by_table(process: Process, current: Registers, row: cfi.Row) -> Registers |
         known = current.get(row.base.number)
         base = None if known is None else known + row.offset
     else:
-        base = cfi.evaluate(row.base.expression, current.get, process.word, [])
+        base = dwarf.evaluate(row.base.expression, current.get, process.word, [])
     if base is None:
         return None
     caller = {number: current[number] for number in _PRESERVED if number in current}
@@ -198,7 +198,7 @@ def _value(
         return same
     if rule.kind == "undefined":
         return None
-    value = cfi.evaluate(rule.expression, current.get, process.word, [base])
+    value = dwarf.evaluate(rule.expression, current.get, process.word, [base])
     return process.word(value) if rule.kind == "at" and value is not None else value
 
 

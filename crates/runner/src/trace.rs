@@ -129,6 +129,11 @@ pub(crate) fn serve() {
     unsafe { sys::call4(libc::SYS_futex, WANTED.as_ptr() as u64, libc::FUTEX_WAKE as u64, 1, 0) };
 }
 
+fn say(line: &[u8]) {
+    // SAFETY: bytes of ours.
+    unsafe { sys::write_all(2, line.as_ptr() as u64, line.len() as u64) };
+}
+
 /// Starts the decoder; without it, records go nowhere.
 fn start() {
     let Some(command) = COMMAND.get() else { return };
@@ -137,7 +142,7 @@ fn start() {
     // SAFETY: room for two descriptors.
     if unsafe { sys::call4(libc::SYS_pipe2, (&raw mut ends) as u64, flags, 0, 0) } != 0 {
         DECODER.store(-1, Ordering::Relaxed);
-        return;
+        return say(b"adyton: no pipe to the decoder of traces and crashes; see `ulimit -n`\n");
     }
     let [source, sink] = ends.map(|end| u64::from(end.unsigned_abs()));
     // SAFETY: the child only makes system calls until it executes the decoder or ends.
@@ -150,6 +155,7 @@ fn start() {
     if child < 0 {
         // SAFETY: a descriptor of ours.
         unsafe { sys::call4(libc::SYS_close, sink, 0, 0, 0) };
+        say(b"adyton: no process for the decoder of traces and crashes; see `ulimit -u`\n");
     } else {
         SINK.store(ends[1], Ordering::Relaxed);
     }
@@ -169,6 +175,7 @@ fn become_decoder(command: &Command, source: u64) -> ! {
         [&command.words, &command.environment].map(|list| list.as_ptr() as u64);
     // SAFETY: lists of strings that end with a null pointer.
     unsafe { sys::call4(libc::SYS_execve, command.words[0] as u64, words, environment, 0) };
+    say(b"adyton: the decoder of traces and crashes does not start; see `adyton info`\n");
     loop {
         // SAFETY: ends the child.
         unsafe { sys::call4(libc::SYS_exit_group, 127, 0, 0, 0) };

@@ -25,17 +25,30 @@ help:
 	@echo "make lint    make format    make docs-bench (measure for the docs' page)"
 	@echo "make table   the docs' table of system calls, after a change of them"
 
-setup: $(VENV)/.complete
+# Where no cargo is on PATH: one of our own, in .venv, for all that make starts.
+ifeq ($(shell command -v cargo),)
+export RUSTUP_HOME := $(CURDIR)/$(VENV)/rustup
+export CARGO_HOME := $(CURDIR)/$(VENV)/cargo
+export PATH := $(CARGO_HOME)/bin:$(PATH)
+OWN_RUST := $(CARGO_HOME)/bin/cargo
+endif
+
+setup: $(VENV)/.complete $(OWN_RUST)
 	cargo fetch --locked
 	cargo fetch --locked --manifest-path fuzz/Cargo.toml
 
 $(VENV)/.complete: requirements/dev.txt requirements/apt.txt requirements/apt-go.txt
 	tools/install_packages.sh requirements/apt.txt
-	@command -v cargo >/dev/null || { echo "setup: install Rust with rustup; rust-toolchain.toml names the version" >&2; exit 1; }
 	@command -v go >/dev/null || tools/install_packages.sh requirements/apt-go.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --require-hashes -r requirements/dev.txt
 	touch $@
+
+ifneq ($(OWN_RUST),)
+$(OWN_RUST): requirements/rustup.txt rust-toolchain.toml | $(VENV)/.complete
+	tools/install_rust.sh $(BIN)
+	touch $@
+endif
 
 # The editable install runs the same build hook as a wheel.
 build: setup
@@ -53,8 +66,14 @@ demo: build
 # The fuzzers' own workspace shares what the workspace above has built.
 REPLAY := cargo test --manifest-path fuzz/Cargo.toml --target-dir $(or $(CARGO_TARGET_DIR),target) --locked --quiet
 
+# Every order in which threads may run, of what is shared between vCPUs and with the host's threads. The flag
+# changes every crate, so they are built apart.
+MODELS := RUSTFLAGS="--cfg loom" cargo test --release --locked --quiet \
+    --target-dir $(or $(CARGO_TARGET_DIR),target)/loom
+
 test: build
 	cargo test --workspace --exclude adyton-enclave --locked --quiet
+	$(MODELS) -p adyton-executor --test loom
 	$(REPLAY)
 	$(PYTEST) -q --durations=15 $(ARGS) tests
 

@@ -119,13 +119,30 @@ fn flags() -> String {
     text
 }
 
+/// The size that Linux calls a processor's cache size, KiB: the last level on Intel's, the second on others.
+fn cache_size() -> u64 {
+    let [most, ..] = registers(0, 0);
+    let mut largest = 0;
+    // AMD's leaf 4 is empty, which ends the loop at once.
+    for subleaf in 0..if most >= 4 { 8 } else { 0 } {
+        let [kind, shape, sets, _] = registers(4, subleaf).map(u64::from);
+        if kind & 0x1f == 0 {
+            break;
+        }
+        let lines = ((shape >> 22) + 1) * ((shape >> 12 & 0x3ff) + 1) * (sets + 1);
+        largest = largest.max(lines / 64 * ((shape & 0xfff) + 1) / 16);
+    }
+    let [.., second, _] = registers(0x8000_0006, 0);
+    if largest > 0 { largest } else { u64::from(second >> 16) }
+}
+
 /// `/proc/cpuinfo`.
 pub(super) fn info(kernel: &Kernel) -> Vec<u8> {
     let [_, ebx, ecx, edx] = registers(0, 0);
     let vendor = text_of(&[ebx, edx, ecx]);
     let (family, model, stepping) = identity();
     let (name, flags) = (name(), flags());
-    let megahertz = hertz() / 1_000_000;
+    let (megahertz, cache) = (hertz() / 1_000_000, cache_size());
     let vcpus = kernel.executor.vcpus();
     let mut text = String::new();
     for index in 0..vcpus {
@@ -133,8 +150,8 @@ pub(super) fn info(kernel: &Kernel) -> Vec<u8> {
             text,
             "processor\t: {index}\nvendor_id\t: {vendor}\ncpu family\t: {family}\n\
              model\t\t: {model}\nmodel name\t: {name}\nstepping\t: {stepping}\n\
-             cpu MHz\t\t: {megahertz}.000\nphysical id\t: 0\nsiblings\t: {vcpus}\n\
-             core id\t\t: {index}\ncpu cores\t: {vcpus}\napicid\t\t: {index}\n\
+             cpu MHz\t\t: {megahertz}.000\ncache size\t: {cache} KB\n\
+             physical id\t: 0\nsiblings\t: {vcpus}\ncore id\t\t: {index}\ncpu cores\t: {vcpus}\napicid\t\t: {index}\n\
              initial apicid\t: {index}\nfpu\t\t: yes\nfpu_exception\t: yes\nwp\t\t: yes\n\
              flags\t\t: {flags}\nbogomips\t: {}.00\nclflush size\t: 64\n\
              cache_alignment\t: 64\naddress sizes\t: 48 bits physical, 48 bits virtual\n\

@@ -74,6 +74,7 @@ MODELS := RUSTFLAGS="--cfg loom" cargo test --release --locked --quiet \
 test: build
 	cargo test --workspace --exclude adyton-enclave --locked --quiet
 	$(MODELS) -p adyton-executor --test loom
+	$(MODELS) -p adyton-platform --features hosted --test loom
 	$(REPLAY)
 	$(PYTEST) -q --durations=15 $(ARGS) tests
 

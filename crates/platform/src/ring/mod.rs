@@ -13,13 +13,16 @@
 //! 6. its result is an errno or at most what that operation asked for;
 //! 7. buffers and slots are freed by the operation's own completion only.
 //!
-//! [`abi::ring`] has the structures, [`Client`] the rules, [`slots`] the operations in flight.
+//! [`abi::ring`] has the structures, [`Client`] the rules, [`slots`] the operations in flight. A client
+//! belongs to one vCPU, and another one that cancels takes its lock; what is shared without a lock are the
+//! five words, with the host. `tests/loom.rs` goes through every order of those two.
 
 mod slots;
 #[cfg(test)]
 mod tests;
 
 use alloc::vec::Vec;
+#[cfg(not(loom))]
 use core::sync::atomic::{AtomicU32, Ordering, fence};
 use core::task::Waker;
 
@@ -28,6 +31,8 @@ use abi::ring::{
     COMPLETIONS, Completion, Places, SQ_CQ_OVERFLOW, SQ_NEED_WAKEUP, SQ_TASKRUN, SUBMISSIONS,
     Submission,
 };
+#[cfg(loom)]
+use loom::sync::atomic::{AtomicU32, Ordering, fence};
 
 use crate::io::Bounce;
 use slots::Slots;

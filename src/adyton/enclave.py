@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _NOTE_MAX = 8000
 
 StrPath = str | os.PathLike[str]
+# As `subprocess` takes words, names and paths.
+Word = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +77,8 @@ class Options(Streams, total=False):
         stat: File that gets the counters as JSON.
     """
 
-    env: Mapping[str, str] | None
-    cwd: StrPath | None
+    env: Mapping[str, str] | Mapping[bytes, bytes] | None
+    cwd: Word | None
     memory: int | str | None
     vcpus: int | None
     volumes: Mapping[str, StrPath | Volume]
@@ -236,7 +238,7 @@ class Enclave:
 
     @staticmethod
     def run(
-        args: Sequence[StrPath],
+        args: Sequence[Word],
         *,
         input: bytes | str | None = None,  # noqa: A002 - subprocess's own name
         capture_output: bool = False,
@@ -276,7 +278,7 @@ class Enclave:
 
     @staticmethod
     def popen(
-        args: Sequence[StrPath],
+        args: Sequence[Word],
         **options: Unpack[Options],
     ) -> Process:
         """Start a program and return at once, as `subprocess.Popen` does.
@@ -320,7 +322,7 @@ class Enclave:
 run = Enclave.run
 
 
-def _request(args: Sequence[StrPath], options: Options) -> Request:
+def _request(args: Sequence[Word], options: Options) -> Request:
     if isinstance(args, str | bytes):
         raise UsageError('args is a list of words; a shell is `["sh", "-c", …]`')
     env = options.get("env")
@@ -328,9 +330,9 @@ def _request(args: Sequence[StrPath], options: Options) -> Request:
     memory = options.get("memory")
     volumes = [_volume(guest, host) for guest, host in options.get("volumes", {}).items()]
     return Request(
-        [os.fspath(word) for word in args],
-        environment=dict(os.environ if env is None else env),
-        directory=os.getcwd() if cwd is None else os.path.abspath(os.fspath(cwd)),
+        [os.fsdecode(word) for word in args],
+        environment=_environment(os.environ if env is None else env),
+        directory=os.getcwd() if cwd is None else os.path.abspath(os.fsdecode(cwd)),
         memory=units.size(memory, "memory") if isinstance(memory, str) else memory,
         vcpus=options.get("vcpus"),
         volumes=volumes,
@@ -347,6 +349,10 @@ def _decoder(volumes: Sequence[HostVolume]) -> list[str]:
         return []  # Python within another program: there is no interpreter to start
     pairs = [(volume.host, volume.guest) for volume in volumes]
     return decoder.command(crashes_only=True, volumes=pairs)
+
+
+def _environment(env: Mapping[str, str] | Mapping[bytes, bytes]) -> dict[str, str]:
+    return {os.fsdecode(name): os.fsdecode(text) for name, text in env.items()}
 
 
 def _volume(guest: str, host: StrPath | Volume) -> HostVolume:

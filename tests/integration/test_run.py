@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.harness import Machine, adyton_command, compile_c, environment, tool
+from tests.harness import TESTS, Machine, adyton_command, compile_c, environment, tool
 
-PROCESS = Path(__file__).parent.parent / "syscalls" / "process"
+SYSCALLS = TESTS / "syscalls"
+PROCESS = SYSCALLS / "process"
 
 
 def run(*words: str, **how: object) -> subprocess.CompletedProcess[str]:
@@ -58,6 +60,7 @@ def test_exit_codes() -> None:
         (("stat", "none.json"), 125, "none.json"),
         (("bench", "none"), 125, "none"),
         (("run", "--backend", "warp", "true"), 125, "warp"),
+        (("run", "--network", "host", "true"), 125, "host"),
         (("run", "--exit-cost", "-1", "true"), 125, "exit-cost"),
         (("run", "--exit-cost", "2000001", "true"), 125, "2,000,000"),
         (("run", "--image", "x.img", "true"), 125, "image"),
@@ -443,6 +446,26 @@ def test_same_output_either_way(options: list[str], machine: Machine) -> None:
     machine = Machine([], native_only=machine.native_only)
     machine.compare([tool("sha256sum"), "/usr/bin/python3", "/etc/passwd"], options=options)
     machine.compare([str(compile_c(PROCESS / "thread_locks.c", "dynamic"))], options=options)
+
+
+def test_exits_cost_what_is_asked(machine: Machine, tmp_path: Path) -> None:
+    """The time grows with exits and cost: by a tenth at least of what they come to at 6 GHz."""
+    if machine.native_only:
+        pytest.skip("asked for with --native-only; this test is about the inside alone")
+    cost = 2_000_000
+
+    def counters(cycles: int) -> dict[str, Any]:
+        stat = tmp_path / "stat.json"
+        words = ["--without", "rings,poller", "--exit-cost", str(cycles), "--stat", str(stat)]
+        result = run("run", *words, "cat", "/etc/passwd")
+        assert result.returncode == 0, result.stderr
+        return json.loads(stat.read_text())
+
+    free = min(counters(0)["wall_seconds"] for _ in range(3))
+    dear = counters(cost)
+    charged = dear["exits"]["total"] * cost / 6e9
+    assert charged > 0.02
+    assert dear["wall_seconds"] - free > charged / 10
 
 
 def test_info() -> None:

@@ -129,6 +129,11 @@ def test_values_become_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ask("-u", "7").identity == (7, 7)
 
 
+@pytest.mark.parametrize("network", ["none", "loopback"])
+def test_networks_that_are_the_same_without_sockets(network: str) -> None:
+    assert ask("--network", network).features == ask().features
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -49,7 +49,7 @@ class Option:
 
 
 _NO_IMAGES = "measured images are not there yet; without it, `run` uses the host's files"
-_NO_NETWORK = "sockets other than pairs are not there yet; only --network none is"
+_NO_NETWORK = "sockets other than pairs are not there yet"
 
 RUN = (
     Option("memory", VALUE, "Bytes that the enclave may use.", short="m", metavar="SIZE"),
@@ -65,7 +65,12 @@ RUN = (
     Option("env-file", LIST, "Read variables from a file, K=V a line.", metavar="FILE"),
     Option("workdir", VALUE, "Working directory inside.", short="w", metavar="DIR"),
     Option("user", VALUE, "Numeric user and group.", short="u", metavar="UID[:GID]"),
-    Option("network", VALUE, "Only none in this version.", metavar="none"),
+    Option(
+        "network",
+        VALUE,
+        "none, or loopback unless said; no sockets but pairs yet.",
+        metavar="NETWORK",
+    ),
     Option("interactive", SWITCH, "Accepted: stdin is always passed through.", short="i"),
     Option("tty", SWITCH, "Accepted: a terminal is always passed through.", short="t"),
     Option("rm", SWITCH, "Accepted: nothing stays behind in any case."),

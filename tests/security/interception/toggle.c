@@ -8,11 +8,12 @@
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { THREADS = 2, TOGGLES = 3000 };
+enum { THREADS = 2 };
 
 #define SPLIT(name, before, code) \
     ".balign 64\n .fill " #before ", 1, 0x90\n" #name ": " code "\n"
@@ -49,14 +50,15 @@ static void *call(void *result)
     return NULL;
 }
 
-int main(void)
+int main(int count, char **words)
 {
+    int toggles = count > 1 ? atoi(words[1]) : 3000;
     pthread_t threads[THREADS];
     long wrong[THREADS] = {0}, refused = 0, all = 0;
     parent = getppid();
     for (int i = 0; i < THREADS; i++)
         pthread_create(&threads[i], NULL, call, &wrong[i]);
-    for (int i = 0; i < TOGGLES; i++) {
+    for (int i = 0; i < toggles; i++) {
         refused += mprotect(page_start, 4096, PROT_READ | PROT_WRITE | PROT_EXEC) != 0;
         if (i % 64 == 0)
             usleep(100);
@@ -69,6 +71,6 @@ int main(void)
         pthread_join(threads[i], NULL);
         all += wrong[i];
     }
-    printf("%d toggles, %ld refused, %ld calls wrong\n", TOGGLES, refused, all);
+    printf("%d toggles, %ld refused, %ld calls wrong\n", toggles, refused, all);
     return 0;
 }

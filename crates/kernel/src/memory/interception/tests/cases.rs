@@ -244,6 +244,24 @@ fn a_jump_to_the_system_call_gets_a_pun_of_its_own() {
 }
 
 #[test]
+fn a_late_trap_at_a_rewritten_site_changes_nothing() {
+    let pun = [0x0F, 0x05, 0x48, 0x3D, 0x00, 0xF0, 0xFF, 0xFF];
+    for (code, behind, rule) in [(&GETPPID[..], 5, Rule::Mov), (&pun[..], 0, Rule::Pun)] {
+        let (mut world, at) = World::around(code);
+        let patch = by(rule, world.trap(at + behind, 39));
+        let (bytes, before) = (world.program.bytes.clone(), world.process.book().counters());
+        // From vCPUs that had fetched the old bytes: the call is made, by way of the trap.
+        for _ in 0..2 {
+            assert_eq!(refused(&world.trap(at + behind, 39)), Reason::Late);
+        }
+        let after = world.process.book().counters();
+        assert_eq!(world.program.bytes, bytes);
+        assert_eq!((after.applied, after.restored), (before.applied, before.restored));
+        world.check(&patch, 39);
+    }
+}
+
+#[test]
 fn a_mapping_over_a_window_restores_its_sites() {
     let (mut world, at) = World::around(&[0x0F, 0x05, 0x48, 0x3D, 0x00, 0xF0, 0xFF, 0xFF]);
     let patch = by(Rule::Pun, world.trap(at, 39));

@@ -18,7 +18,7 @@ def test_interception(case: Case, machine: Machine) -> None:
     case.run(machine)
 
 
-# What depends on how control comes in and goes out, and on registers that are kept; the long ones once.
+# What depends on how control comes in and out, and on registers that are kept; the long ones once.
 LONG = ("between", "thread_fair", "thread_spinners", "toggle")
 FAMILIES = [
     case

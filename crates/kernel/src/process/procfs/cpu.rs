@@ -126,7 +126,7 @@ fn cache_size() -> u64 {
     // AMD's leaf 4 is empty, which ends the loop at once.
     for subleaf in 0..if most >= 4 { 8 } else { 0 } {
         let [kind, shape, sets, _] = registers(4, subleaf).map(u64::from);
-        if kind & 0x1f == 0 {
+        if kind.trailing_zeros() >= 5 {
             break;
         }
         let lines = ((shape >> 22) + 1) * ((shape >> 12 & 0x3ff) + 1) * (sets + 1);

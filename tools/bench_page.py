@@ -4,6 +4,9 @@
     python tools/bench_page.py --quick         the same, at most 30 seconds for each benchmark
     python tools/bench_page.py --from-json     writes the table of the JSON that is there
 
+It waits until the machine has little else to do, at most five minutes: a busy one's figures say
+nothing.
+
 Figures are committed as they were measured. Nothing is rounded up, and no row is left out.
 """
 
@@ -11,8 +14,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +46,23 @@ def measure(*, quick: bool) -> None:
     Raises:
         subprocess.CalledProcessError: One could not be measured; what could be is written.
     """
+    wait_for_quiet()
     command = [sys.executable, "-m", "adyton", "bench", "all"]
     command += ["--json", str(ROWS), "--plot", str(PLOT), *(["--quick"] if quick else [])]
     subprocess.run(command, check=True)
+
+
+def wait_for_quiet() -> None:
+    """Wait until less than half a core was busy in the last minute.
+
+    Raises:
+        SystemExit: It does not come to that.
+    """
+    deadline = time.monotonic() + 300
+    while (load := os.getloadavg()[0]) > 0.5:
+        if time.monotonic() > deadline:
+            sys.exit(f"bench_page: this machine is busy (load {load:.1f}); measure when it is not")
+        time.sleep(5)
 
 
 def page(rows: list[dict[str, Any]]) -> str:

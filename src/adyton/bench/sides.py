@@ -148,16 +148,17 @@ def partial_output(
     return shown, f"exit code {process.returncode}: {last[0]}"
 
 
-def take_turns(deadline: Deadline, run: Callable[[Side, float], None]) -> str:
+def take_turns(deadline: Deadline, run: Callable[[Side, float], None], *, times: int = 1) -> str:
     """Call `run` for Linux, Adyton, Linux, Adyton, … and return why a side failed, or "".
 
-    `run` gets a side and the seconds that it may take. A further round begins only when the
+    `run` gets a side and the seconds that it may take. There are `times` as many rounds as usual,
+    for what is over soon and differs much from run to run. A further round begins only when the
     longest one so far would end in time. A side that failed takes no further turn.
     """
     going: list[Side] = ["linux", "adyton"]
     errors = []
     longest = 0.0
-    for number in range(deadline.rounds):
+    for number in range(deadline.rounds * times):
         if number and deadline.left() < longest:
             break
         start = time.monotonic()

@@ -11,6 +11,12 @@ use super::text::Change;
 use super::{is_aligned, page_up};
 
 impl Space {
+    /// Whether something in a range is shared with others.
+    pub fn shares(&self, address: u64, len: u64) -> bool {
+        let range = address..address.saturating_add(len);
+        self.state.lock().areas.overlapping(&range).any(|(_, area)| area.is_shared())
+    }
+
     /// Unmaps a range; holes in it are no error.
     ///
     /// # Errors

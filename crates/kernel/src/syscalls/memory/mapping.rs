@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 
 use abi::Errno;
 use abi::errno::Result;
+use abi::nr;
 use storage::exposed;
 use storage::pages::{Pages, Reach};
 use vfs::device::{Device, Kind};
@@ -21,15 +22,30 @@ use crate::memory::{Access, Prot, page_up};
 /// mmap(2), where no page has to be brought in.
 pub(crate) fn mmap_at_once(cx: &Context<'_>, args: &Arguments) -> Option<Result<u64>> {
     let (_, flags) = Type::decode(args.raw(3));
-    let replaces = flags.contains(MapFlags::FIXED) && exposed::any();
-    if replaces || must_populate(flags) || cx.memory().locks_new_mappings_now() {
+    if must_carry(cx, nr::MMAP, args)
+        || must_populate(flags)
+        || cx.memory().locks_new_mappings_now()
+    {
         return None;
     }
     Some(request(cx, args).and_then(|request| cx.memory().map(&request)))
 }
 
-/// After a call that may have unmapped something: has what was changed there carried to the host. As on
-/// Linux, the call does not fail for it.
+/// Whether a call may unmap what was shared with a file of the host, which must then get what was changed
+/// there: that takes time.
+pub(crate) fn must_carry(cx: &Context<'_>, number: usize, args: &Arguments) -> bool {
+    if !exposed::any() {
+        return false;
+    }
+    let shares = |place: usize, len: usize| cx.memory().shares(args.address(place), args.raw(len));
+    match number {
+        nr::MUNMAP => shares(0, 1),
+        nr::MREMAP => shares(0, 1) || shares(4, 2),
+        _ => Type::decode(args.raw(3)).1.contains(MapFlags::FIXED) && shares(0, 1),
+    }
+}
+
+/// After such a call. As on Linux, it does not fail for it.
 pub(crate) async fn carried(result: Result<u64>) -> Result<u64> {
     let _ = exposed::write_back(Reach::Unmapped).await;
     result
@@ -39,7 +55,12 @@ pub(crate) async fn carried(result: Result<u64>) -> Result<u64> {
 pub(crate) async fn mmap(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     let request = request(cx, args)?;
     check_lock(cx, &request)?;
-    let address = carried(cx.memory().map(&request)).await?;
+    let mapped = if must_carry(cx, nr::MMAP, args) {
+        carried(cx.memory().map(&request)).await
+    } else {
+        cx.memory().map(&request)
+    };
+    let address = mapped?;
     if !must_populate(request.flags) && !cx.memory().locks_new_mappings_now() {
         return Ok(address);
     }

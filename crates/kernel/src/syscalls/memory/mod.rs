@@ -8,7 +8,6 @@ pub mod mapping;
 
 use abi::errno::Result;
 use abi::nr;
-use storage::exposed;
 
 use crate::arguments::Arguments;
 use crate::context::Context;
@@ -22,8 +21,7 @@ pub(crate) fn at_once(
 ) -> Option<Result<u64>> {
     Some(match number {
         nr::MMAP => return mapping::mmap_at_once(cx, args),
-        // What they unmap may be the host's to have, which takes time.
-        nr::MUNMAP | nr::MREMAP if exposed::any() => return None,
+        nr::MUNMAP | nr::MREMAP if mapping::must_carry(cx, number, args) => return None,
         nr::MUNMAP => mapping::munmap(cx, args),
         nr::MPROTECT => mapping::mprotect(cx, args),
         nr::BRK => Ok(mapping::brk(cx, args)),

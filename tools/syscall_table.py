@@ -1,6 +1,6 @@
 """Generates docs/syscalls/table.md: the calls that exist, their families, the programs of each.
 
-Reads the source: numbers and names from `crates/abi/src/nr.rs`, families from the kernel's table,
+Reads the source: numbers and names from `crates/abi/src/nr.rs`, families from the kernel's lists,
 and what is there from the arms of the families' functions.
 
     python tools/syscall_table.py           writes the page
@@ -58,8 +58,8 @@ def names() -> dict[str, tuple[int, str]]:
 
 
 def families() -> dict[str, str]:
-    """Constant to family, from the lists of the kernel's table."""
-    text = (KERNEL / "table.rs").read_text()
+    """Constant to family, from the lists of the kernel."""
+    text = (KERNEL / "families.rs").read_text()
     found = {}
     for family, body in re.findall(r"const (\w+): &\[usize\] = &\[(.*?)\];", text, re.DOTALL):
         for constant in re.findall(r"nr::(\w+)", body):
@@ -71,7 +71,7 @@ def implemented() -> set[str]:
     """Constants that some family's function has an arm for."""
     found: set[str] = set()
     for path in KERNEL.rglob("*.rs"):
-        if path.name != "table.rs":
+        if path.name not in {"table.rs", "families.rs"}:
             found |= set(re.findall(r"\bnr::([A-Z0-9_]+)", path.read_text()))
     return found - _REFUSED
 

@@ -399,4 +399,6 @@ numbers! {
     465 LISTXATTRAT "listxattrat";
     466 REMOVEXATTRAT "removexattrat";
     467 OPEN_TREE_ATTR "open_tree_attr";
+    468 FILE_GETATTR "file_getattr";
+    469 FILE_SETATTR "file_setattr";
 }

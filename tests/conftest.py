@@ -30,6 +30,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="",
         help="further options of `adyton run` for every program, as one string",
     )
+    group.addoption(
+        "--sequence-seconds",
+        type=float,
+        default=0.0,
+        help="how long test_sequences goes on with new seeds, in seconds",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

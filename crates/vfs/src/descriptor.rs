@@ -12,7 +12,7 @@ use abi::Errno;
 use abi::errno::{Error, Result};
 use platform::sync::Mutex;
 
-use crate::object::OpenFile;
+use crate::object::{OpenFile, Status};
 
 /// The most descriptors that a table can ever hold (`fs.nr_open`).
 pub const MOST: u32 = 1 << 20;
@@ -76,6 +76,18 @@ impl Table {
             Some(Slot::Open(file, _)) => Ok(Arc::clone(file)),
             _ => Err(closed()),
         }
+    }
+
+    /// As [`Table::get`], but not what only names a file (`O_PATH`).
+    ///
+    /// # Errors
+    /// EBADF.
+    pub fn opened(&self, fd: i32) -> Result<Arc<OpenFile>> {
+        let file = self.get(fd)?;
+        if file.status().contains(Status::PATH) {
+            return Err(Errno::EBADF.because("the descriptor only names a file (O_PATH)"));
+        }
+        Ok(file)
     }
 
     /// Uses the open file that a descriptor names, under the table's lock: `with` must not wait, nor

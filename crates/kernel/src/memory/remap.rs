@@ -61,6 +61,9 @@ impl Space {
         }
         if request.old_len >= request.new_len {
             let tail = old + request.new_len..old + request.old_len;
+            if tail.end > self.region().end {
+                return Err(Errno::EINVAL.because("the old range leaves the user region"));
+            }
             if !tail.is_empty() {
                 self.unmap_locked(&mut state, &tail)?;
             }

@@ -36,11 +36,27 @@ fn kind(side: &Side) -> Result<Option<Kind>> {
 
 /// sendfile(2).
 pub(super) async fn sendfile(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
-    let mut from = side(cx, args.fd(1), args.address(2))?;
+    let source = cx.process.files.get(args.fd(1))?;
+    if !source.readable() {
+        return Err(Errno::EBADF.because("the source was not opened for reading"));
+    }
+    let mut from = Side::new(cx, source, args.address(2))?;
+    if let Some(offset) = from.offset {
+        if !from.is_seekable() && !from.file.object().ignores_seeks() {
+            return Err(Errno::ESPIPE.because("an offset, and it has no position"));
+        }
+        super::transfer::offset(offset)?;
+    }
+    if args.long(3) < 0 {
+        return Err(Errno::EINVAL.because("the count is negative"));
+    }
+    if from.is_seekable() {
+        super::transfer::ends_in_range(from.position(), args.size(3))?;
+    }
     let mut to = side(cx, args.fd(0), 0)?;
     check_modes(&from.file, &to.file)?;
-    if !from.is_seekable() {
-        return Err(Errno::EINVAL.because("the source has no positions"));
+    if !from.is_seekable() || kind(&from)? == Some(Kind::Directory) {
+        return Err(Errno::EINVAL.because("the source has no contents with positions"));
     }
     if to.file.status().contains(Status::APPEND) {
         return Err(Errno::EINVAL.because("the target only appends"));
@@ -52,8 +68,8 @@ pub(super) async fn sendfile(cx: &Context<'_>, args: &Arguments) -> Result<u64> 
 
 /// `copy_file_range(2)`.
 pub(super) async fn copy_file_range(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
-    let mut from = side(cx, args.fd(0), args.address(1))?;
-    let mut to = side(cx, args.fd(2), args.address(3))?;
+    let mut from = Side::new(cx, cx.process.files.get(args.fd(0))?, args.address(1))?;
+    let mut to = Side::new(cx, cx.process.files.get(args.fd(2))?, args.address(3))?;
     if args.uint(5) != 0 {
         return Err(Errno::EINVAL.because("unknown flags"));
     }
@@ -69,6 +85,12 @@ pub(super) async fn copy_file_range(cx: &Context<'_>, args: &Arguments) -> Resul
     check_modes(&from.file, &to.file)?;
     if to.file.status().contains(Status::APPEND) {
         return Err(Errno::EBADF.because("the target only appends"));
+    }
+    if from.file.object().stat()?.device != to.file.object().stat()?.device {
+        return Err(Errno::EXDEV.because("the files lie on different file systems"));
+    }
+    for offset in [from.offset, to.offset].into_iter().flatten() {
+        super::transfer::offset(offset)?;
     }
     let len = args.size(4).min(TRANSFER_MAX);
     let (start, target) = (from.position(), to.position());

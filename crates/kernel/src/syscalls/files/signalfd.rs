@@ -30,7 +30,7 @@ fn set(cx: &Context<'_>, args: &Arguments, flags: u32) -> Result<u64> {
     match args.fd(0) {
         -1 => make(cx, wanted, flags),
         fd => {
-            let file = cx.process.files.get(fd)?;
+            let file = cx.process.files.opened(fd)?;
             let signals = file
                 .downcast::<SignalFd>()
                 .ok_or(Errno::EINVAL.because("the descriptor is no signalfd"))?;

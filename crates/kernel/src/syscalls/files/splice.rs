@@ -68,6 +68,9 @@ pub(super) async fn splice(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     let mut onto = Side::new(cx, Arc::clone(&to), to_at)?;
     let mut of = Side::new(cx, Arc::clone(&from), from_at)?;
     check_modes(&from, &to)?;
+    if (source.is_none() || target.is_none()) && len.cast_signed() < 0 {
+        return Err(Errno::EINVAL.because("the count is negative"));
+    }
     let len = len.min(TRANSFER_MAX);
     let done = match (source, target) {
         (Some(source), Some(target)) => {
@@ -119,7 +122,7 @@ pub(super) async fn vmsplice(cx: &Context<'_>, args: &Arguments) -> Result<u64> 
     if !file.readable() && !file.writable() {
         return Err(Errno::EBADF.because("the descriptor only names a file (O_PATH)"));
     }
-    let ranges = cx.read_iovecs(args.address(1), args.size(2))?;
+    let ranges = cx.read_iovecs(args.address(1), args.uint(2) as usize)?;
     if ranges.iter().all(|range| range.len == 0) {
         return Ok(0);
     }

@@ -68,7 +68,7 @@ pub(super) fn timerfd_settime(cx: &Context<'_>, args: &Arguments) -> Result<u64>
         at if flags & ABSOLUTE != 0 => First::At(at),
         after => First::After(after),
     };
-    let file = cx.process.files.get(args.fd(0))?;
+    let file = cx.process.files.opened(args.fd(0))?;
     let before = timer(&file)?.set(first, interval);
     if args.address(3) != 0 {
         write(cx, args.address(3), before)?;
@@ -78,7 +78,7 @@ pub(super) fn timerfd_settime(cx: &Context<'_>, args: &Arguments) -> Result<u64>
 
 /// `timerfd_gettime(2)`: timer, where its `itimerspec` goes.
 pub(super) fn timerfd_gettime(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
-    let file = cx.process.files.get(args.fd(0))?;
+    let file = cx.process.files.opened(args.fd(0))?;
     write(cx, args.address(1), timer(&file)?.setting())?;
     Ok(0)
 }

@@ -36,6 +36,10 @@ bitflags::bitflags! {
         const NO_WAIT = 8;
         /// As O_APPEND.
         const APPEND = 0x10;
+        /// Where the offset says, whatever O_APPEND says.
+        const NO_APPEND = 0x20;
+        /// No SIGPIPE.
+        const NO_SIGNAL = 0x100;
     }
 }
 
@@ -178,7 +182,8 @@ impl Request {
         use abi::nr;
         let buffers = match number {
             nr::PREAD64 | nr::PWRITE64 => Buffers::One(args.buffer(1, 2)),
-            _ => Buffers::Many(args.address(1), args.size(2)),
+            // Linux takes 32 bits of the count.
+            _ => Buffers::Many(args.address(1), args.uint(2) as usize),
         };
         let at = match number {
             nr::READV | nr::WRITEV => None,
@@ -190,6 +195,9 @@ impl Request {
                 .ok_or(Errno::EOPNOTSUPP.because("unknown flags of the transfer"))?,
             _ => Flags::empty(),
         };
+        if flags.contains(Flags::APPEND | Flags::NO_APPEND) {
+            return Err(Errno::EINVAL.because("to append, and not to"));
+        }
         Ok(Self { fd, way, at, flags, buffers })
     }
 }
@@ -197,18 +205,22 @@ impl Request {
 impl<'a> Transfer<'a> {
     fn new(cx: &'a Context<'_>, file: &'a Arc<OpenFile>, request: &Request) -> Result<Self> {
         let Request { way, at, flags, ref buffers, .. } = *request;
+        let seekable = file.object().seekable();
+        let only_named = file.status().contains(Status::PATH);
+        if at.is_some() && !seekable && !only_named && !file.object().ignores_seeks() {
+            return Err(Errno::ESPIPE.because("it has no position"));
+        }
         let allowed = if way == Way::In { file.readable() } else { file.writable() };
         if !allowed {
             return Err(Errno::EBADF.because("the descriptor was not opened for that"));
-        }
-        let seekable = file.object().seekable();
-        if at.is_some() && !seekable && !file.object().ignores_seeks() {
-            return Err(Errno::ESPIPE.because("it has no position"));
         }
         let buffers = match buffers {
             Buffers::One(range) => cx.buffer(checked(*range)?),
             Buffers::Many(address, count) => cx.sink(&cx.read_iovecs(*address, *count)?),
         };
+        if let Some(at) = at {
+            ends_in_range(at, buffers.left())?;
+        }
         let limited = way == Way::Out && seekable;
         let limit = if limited { cx.process.limits.soft(Resource::FileSize) } else { INFINITY };
         Ok(Self { file, way, at, buffers, flags, done: 0, limit })
@@ -319,7 +331,8 @@ impl<'a> Transfer<'a> {
             }
             return Ok(());
         }
-        let append = flags.contains(Flags::APPEND) || file.status().contains(Status::APPEND);
+        let append = flags.contains(Flags::APPEND)
+            || file.status().contains(Status::APPEND) && !flags.contains(Flags::NO_APPEND);
         let mut position = if at.is_none() { Some(file.position().lock()) } else { None };
         while buffers.left() > 0 && !buffers.faulted() {
             let offset = match (&position, &*at) {
@@ -406,7 +419,9 @@ impl<'a> Transfer<'a> {
         }
         if let Err(error) = outcome {
             let signal = match error.errno {
-                Errno::EPIPE if self.way == Way::Out => Some(Signal::PIPE),
+                Errno::EPIPE if self.way == Way::Out && !self.flags.contains(Flags::NO_SIGNAL) => {
+                    Some(Signal::PIPE)
+                }
                 Errno::EFBIG if self.limit != INFINITY => Some(Signal::XFSZ),
                 _ => None,
             };
@@ -445,6 +460,17 @@ fn checked(range: UserRange) -> Result<UserRange> {
 /// EINVAL.
 pub(super) fn offset(raw: i64) -> Result<u64> {
     u64::try_from(raw).map_err(|_| Errno::EINVAL.because("the offset is negative"))
+}
+
+/// Checks that a transfer ends where offsets still are positive.
+///
+/// # Errors
+/// EINVAL.
+pub(super) fn ends_in_range(at: u64, len: usize) -> Result<()> {
+    match at.checked_add(len as u64) {
+        Some(end) if end.cast_signed() >= 0 => Ok(()),
+        _ => Err(Errno::EINVAL.because("the end lies beyond the largest offset")),
+    }
 }
 
 /// A source that ends where `RLIMIT_FSIZE` does.

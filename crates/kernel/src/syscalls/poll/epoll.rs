@@ -8,7 +8,7 @@ use abi::Errno;
 use abi::errno::Result;
 use vfs::descriptor::OnExec;
 use vfs::epoll::{Epoll, Interest, epoll};
-use vfs::object::{OpenFile, Status};
+use vfs::object::OpenFile;
 
 use super::mask;
 use super::wait::Patience;
@@ -56,12 +56,9 @@ pub(super) fn epoll_ctl(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
         cx.read_bytes(args.address(3), &mut event)?;
         interest = decode(event);
     }
-    let set = cx.process.files.get(args.fd(0))?;
+    let set = cx.process.files.opened(args.fd(0))?;
     let fd = args.fd(2);
-    let file = cx.process.files.get(fd)?;
-    if file.status().contains(Status::PATH) {
-        return Err(Errno::EBADF.because("the descriptor only names a file"));
-    }
+    let file = cx.process.files.opened(fd)?;
     if file.object().readiness().is_none() {
         return Err(Errno::EPERM.because("the file is always ready; epoll can't watch it"));
     }
@@ -115,7 +112,7 @@ impl Wait {
         if !platform::user::is_below_end(args.address(1), most * EVENT) {
             return Err(Errno::EFAULT.because("the buffer lies outside user memory"));
         }
-        let set = cx.process.files.get(args.fd(0))?;
+        let set = cx.process.files.opened(args.fd(0))?;
         epoll_of(&set)?;
         Ok(Self { set, address: args.address(1), most })
     }

@@ -134,7 +134,11 @@ async fn open(cx: &Context<'_>, directory: Fd, path: Vec<u8>, flags: Flags) -> R
         return Ok(Target { file, name: path, thread_name: None, inaccessible: false });
     }
     let base = cx.process.files.get(directory)?;
-    let base = base.place().ok_or(Errno::EACCES.because("only regular files can be run"))?;
+    let base = base.place().ok_or(if path.is_empty() {
+        Errno::EACCES.because("only regular files can be run")
+    } else {
+        Errno::ENOTDIR.because("the descriptor is no directory")
+    })?;
     let mut name = alloc::format!("/dev/fd/{directory}").into_bytes();
     let (place, thread_name) = if path.is_empty() {
         (base.clone(), Some(load::short_name(&base.path(&directories.root).bytes)))

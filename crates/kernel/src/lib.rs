@@ -42,6 +42,8 @@ pub struct Kernel {
     pub trace: trace::Trace,
     /// Name of the host that programs see.
     pub hostname: Mutex<alloc::vec::Vec<u8>>,
+    /// The machine's domain, as uname(2) tells it.
+    pub domainname: Mutex<alloc::vec::Vec<u8>>,
     /// What the measured configuration and the plan say.
     pub settings: start::Settings,
 }

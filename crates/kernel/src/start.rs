@@ -103,6 +103,7 @@ pub fn first(start: &Start) -> ! {
         mounts: roots::tree(),
         trace,
         hostname: Mutex::new(blob.hostname.to_vec()),
+        domainname: Mutex::new(b"(none)".to_vec()),
         settings,
     }));
     KERNEL.set(kernel);

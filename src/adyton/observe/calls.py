@@ -232,6 +232,49 @@ faccessat2         dirfd path access at
 process_madvise    fd ptr int madvise hex
 mseal              ptr size hex
 epoll_pwait2       fd epollevents int timespec sigset size
+mount              string path string hex ptr
+umount2            path hex
+pivot_root         path path
+fsopen             string cloexec
+fsconfig           fd int string string int
+fsmount            fd cloexec hex
+fspick             dirfd path hex
+open_tree          dirfd path hex
+open_tree_attr     dirfd path hex ptr size
+move_mount         dirfd path dirfd path hex
+mount_setattr      dirfd path at ptr size
+statmount          ptr ptr size hex
+listmount          ptr ptr size hex
+sethostname        string int
+setdomainname      string int
+setns              fd hex
+unshare            clone
+syslog             int string int
+swapon             path hex
+swapoff            path
+acct               path
+reboot             hex hex hex ptr
+modify_ldt         int ptr size
+iopl               int
+ioperm             size size int
+init_module        ptr size string
+finit_module       fd string hex
+delete_module      string hex
+bpf                int ptr size
+perf_event_open    ptr int int fd hex
+quotactl           hex path int ptr
+quotactl_fd        fd hex int ptr
+ustat              hex ptr
+sysfs              int
+setxattrat         dirfd path at string ptr size
+getxattrat         dirfd path at string ptr size
+listxattrat        dirfd path at buf size
+removexattrat      dirfd path at string
+file_getattr       dirfd path ptr size at
+file_setattr       dirfd path ptr size at
+cachestat          fd ptr ptr hex
+name_to_handle_at  dirfd path ptr ptr hex
+open_by_handle_at  fd ptr open
 """
 
 

@@ -31,6 +31,8 @@ pub use system::{RELEASE, SYSTEM, VERSION};
 /// Magic numbers, as statfs(2) tells them.
 const PROC_MAGIC: u64 = 0x9fa0;
 const SYS_MAGIC: u64 = 0x6265_6572;
+/// Types of file systems that can be mounted, in the order of their registration.
+pub(crate) const FILE_SYSTEMS: [&str; 5] = ["sysfs", "tmpfs", "proc", "devtmpfs", "ramfs"];
 /// Ticks of a second in which processor time is told (`_SC_CLK_TCK`).
 const TICKS: u64 = 100;
 /// ns of a tick.

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::fmt::Write as _;
 
 use platform::clock::SECOND;
-use platform::sync::Once;
+use platform::sync::{Mutex, Once};
 use platform::{budget, clock, random};
 use vfs::node::Kind;
 
@@ -39,7 +39,7 @@ pub(super) fn root(kernel: &'static Kernel) -> Box<dyn Listing> {
     let fixed = Fixed(alloc::vec![
         ("cmdline", constant("\n")),
         ("cpuinfo", made(move || cpu::info(kernel))),
-        ("filesystems", constant("nodev\tsysfs\nnodev\ttmpfs\nnodev\tproc\nnodev\tdevtmpfs\n")),
+        ("filesystems", made(file_systems)),
         ("loadavg", made(move || load(kernel))),
         ("meminfo", made(memory)),
         ("mounts", link("self/mounts")),
@@ -180,17 +180,25 @@ fn net() -> Vec<(&'static str, Make)> {
     alloc::vec![("core", folder(alloc::vec![("somaxconn", constant("4096\n"))]))]
 }
 
+/// `/proc/filesystems`.
+fn file_systems() -> Vec<u8> {
+    let lines = super::FILE_SYSTEMS.iter().map(|name| format!("nodev\t{name}\n"));
+    lines.collect::<String>().into_bytes()
+}
+
 fn kernel_settings(kernel: &'static Kernel) -> Vec<(&'static str, Make)> {
-    let hostname = move || {
-        let mut name = kernel.hostname.lock().clone();
-        name.push(b'\n');
-        name
+    let name = |which: &'static Mutex<Vec<u8>>| {
+        made(move || {
+            let mut name = which.lock().clone();
+            name.push(b'\n');
+            name
+        })
     };
     alloc::vec![
         ("cap_last_cap", constant("40\n")),
         ("core_pattern", constant("core\n")),
-        ("domainname", constant("(none)\n")),
-        ("hostname", made(hostname)),
+        ("domainname", name(&kernel.domainname)),
+        ("hostname", name(&kernel.hostname)),
         ("ngroups_max", constant("65536\n")),
         ("osrelease", made(|| format!("{RELEASE}\n").into_bytes())),
         ("ostype", made(|| format!("{SYSTEM}\n").into_bytes())),

@@ -14,22 +14,22 @@ use crate::arguments::Fd;
 use crate::context::Context;
 
 /// `dirfd`: the working directory.
-pub(super) const AT_FDCWD: Fd = -100;
+pub(in crate::syscalls) const AT_FDCWD: Fd = -100;
 /// A last symbolic link is not followed.
-pub(super) const AT_SYMLINK_NOFOLLOW: u32 = 0x100;
+pub(in crate::syscalls) const AT_SYMLINK_NOFOLLOW: u32 = 0x100;
 /// A last symbolic link is followed.
-pub(super) const AT_SYMLINK_FOLLOW: u32 = 0x400;
+pub(in crate::syscalls) const AT_SYMLINK_FOLLOW: u32 = 0x400;
 /// Nothing is mounted on the way; nothing ever is here.
-pub(super) const AT_NO_AUTOMOUNT: u32 = 0x800;
+pub(in crate::syscalls) const AT_NO_AUTOMOUNT: u32 = 0x800;
 /// An empty path means `dirfd` itself.
-pub(super) const AT_EMPTY_PATH: u32 = 0x1000;
+pub(in crate::syscalls) const AT_EMPTY_PATH: u32 = 0x1000;
 
 /// Where a path starts, and who walks: what [`Start`] borrows.
-pub(super) struct Base {
+pub(in crate::syscalls) struct Base {
     root: Place,
     from: Place,
-    pub(super) umask: u32,
-    pub(super) who: Arc<Credentials>,
+    pub(in crate::syscalls) umask: u32,
+    pub(in crate::syscalls) who: Arc<Credentials>,
 }
 
 impl Base {
@@ -37,7 +37,7 @@ impl Base {
     ///
     /// # Errors
     /// EBADF; ENOTDIR when `dirfd` is no directory, both only for relative paths.
-    pub(super) fn new(cx: &Context<'_>, dirfd: Fd, path: &[u8]) -> Result<Self> {
+    pub(in crate::syscalls) fn new(cx: &Context<'_>, dirfd: Fd, path: &[u8]) -> Result<Self> {
         let directories = cx.process.directories.lock().clone();
         let from = if dirfd == AT_FDCWD || path.first() == Some(&b'/') {
             directories.current
@@ -54,18 +54,18 @@ impl Base {
     }
 
     /// A walk from there.
-    pub(super) fn start(&self) -> Start<'_> {
+    pub(in crate::syscalls) fn start(&self) -> Start<'_> {
         Start::new(&self.root, &self.from, &self.who)
     }
 
     /// The same that refuses some ways.
-    pub(super) fn start_refusing(&self, refuse: Refuse) -> Start<'_> {
+    pub(in crate::syscalls) fn start_refusing(&self, refuse: Refuse) -> Start<'_> {
         Start { refuse, ..self.start() }
     }
 }
 
 /// What a `dirfd`, a path and AT_ flags name.
-pub(super) enum Named {
+pub(in crate::syscalls) enum Named {
     /// A place.
     Place(Place),
     /// An open file that no path leads to: a pipe, a socket.
@@ -76,7 +76,7 @@ pub(super) enum Named {
 ///
 /// # Errors
 /// Those of the walk; EBADF.
-pub(super) async fn find(
+pub(in crate::syscalls) async fn find(
     cx: &Context<'_>,
     dirfd: Fd,
     path: &[u8],
@@ -98,7 +98,7 @@ pub(super) async fn find(
 }
 
 /// What an open file names.
-pub(super) fn of_open(open: Arc<OpenFile>) -> Named {
+pub(in crate::syscalls) fn of_open(open: Arc<OpenFile>) -> Named {
     match open.place() {
         Some(place) => Named::Place(place.clone()),
         None => Named::Open(open),
@@ -109,7 +109,7 @@ pub(super) fn of_open(open: Arc<OpenFile>) -> Named {
 ///
 /// # Errors
 /// EINVAL.
-pub(super) fn check_flags(flags: u32, known: u32) -> Result<()> {
+pub(in crate::syscalls) fn check_flags(flags: u32, known: u32) -> Result<()> {
     if flags & !known != 0 {
         return Err(Errno::EINVAL.because("unknown flags"));
     }

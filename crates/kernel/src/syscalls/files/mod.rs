@@ -1,7 +1,7 @@
 //! Files, names and descriptors.
 
 mod attributes;
-mod base;
+pub(in crate::syscalls) mod base;
 mod control;
 mod copy;
 mod descriptors;

@@ -33,8 +33,9 @@ pub(super) fn set_tid_address(cx: &Context<'_>, args: &Arguments) -> u64 {
 /// uname(2).
 pub(super) fn uname(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     let host = cx.kernel.hostname.lock().clone();
+    let domain = cx.kernel.domainname.lock().clone();
     let fields: [&[u8]; 6] =
-        [SYSTEM.as_bytes(), &host, RELEASE.as_bytes(), VERSION.as_bytes(), b"x86_64", b"(none)"];
+        [SYSTEM.as_bytes(), &host, RELEASE.as_bytes(), VERSION.as_bytes(), b"x86_64", &domain];
     let mut out = [0; 6 * FIELD];
     for (place, text) in out.chunks_exact_mut(FIELD).zip(fields) {
         let len = text.len().min(FIELD - 1);

@@ -23,7 +23,7 @@ pub mod tally;
 pub mod trace;
 
 use executor::Executor;
-use platform::sync::Mutex;
+use platform::sync::{Mutex, Once};
 
 use crate::process::futex::Futexes;
 use crate::process::registry::Registry;
@@ -40,6 +40,8 @@ pub struct Kernel {
     pub mounts: alloc::sync::Arc<vfs::mount::MountTree>,
     /// Counters and the trace.
     pub trace: trace::Trace,
+    /// The file systems of which there is one only, mounted or not: devtmpfs, sysfs.
+    pub once: Once<[alloc::sync::Arc<vfs::mount::FileSystem>; 2]>,
     /// Name of the host that programs see.
     pub hostname: Mutex<alloc::vec::Vec<u8>>,
     /// The machine's domain, as uname(2) tells it.

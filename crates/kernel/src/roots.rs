@@ -13,7 +13,7 @@ use abi::plan::root;
 use abi::{Errno, Error};
 use vfs::credentials::Owner;
 use vfs::device;
-use vfs::mount::{Flags, MountTree};
+use vfs::mount::{FileSystem, Flags, MountTree};
 use vfs::node::{Kind, New};
 use vfs::tree::{Policy, TMPFS_MAGIC, Tree};
 
@@ -38,6 +38,11 @@ const DIRECTORIES: [(&[u8], u32); 7] = [
     (b"root", 0o700),
     (b"var/tmp", 0o1777),
 ];
+
+/// What the root of all is called.
+pub(crate) const SOURCE: &[u8] = b"adyton";
+/// How file systems are mounted unless something else is said.
+const PLAIN: Flags = Flags::RELATIVE_ATIME;
 
 /// A directory or file that the host offers, as the boot blob names it.
 pub(crate) struct Root<'a> {
@@ -72,7 +77,7 @@ impl<'a> Root<'a> {
 /// A tree with nothing but its root.
 pub(crate) fn tree() -> Arc<MountTree> {
     let root = memory("tmpfs", 0o755);
-    MountTree::new(Arc::clone(root.root()), b"rootfs", Flags::empty())
+    MountTree::new(Arc::clone(root.root()), b"rootfs", PLAIN)
 }
 
 /// Mounts what every program finds, and what the host offers.
@@ -91,16 +96,19 @@ pub(crate) async fn mount(kernel: &'static Kernel, roots: &[OwnedRoot]) -> Resul
         }
     }
     let at = kernel.mounts.root();
-    kernel.mounts.mount(at, Arc::clone(base.root()), b"adyton", Flags::empty())?;
-    let devices = devices().await?;
-    mount_at(kernel, b"/dev", &devices, b"devtmpfs", Flags::NO_SUID).await?;
-    let flags = Flags::NO_SUID | Flags::NO_DEVICES | Flags::NO_EXEC;
-    for (path, root, source) in [
-        (b"/proc".as_slice(), procfs::proc(kernel), b"proc".as_slice()),
-        (b"/sys", procfs::sys(kernel), b"sysfs"),
+    kernel.mounts.mount(&at, &FileSystem::new(Arc::clone(base.root())), SOURCE, PLAIN)?;
+    let devices = FileSystem::new(Arc::clone(devices().await?.root()));
+    let system = FileSystem::new(procfs::sys(kernel));
+    let flags = PLAIN | Flags::NO_SUID | Flags::NO_DEVICES | Flags::NO_EXEC;
+    for (path, shown, flags) in [
+        (b"/dev".as_slice(), &devices, PLAIN | Flags::NO_SUID),
+        (b"/proc", &FileSystem::new(procfs::proc(kernel)), flags),
+        (b"/sys", &system, flags),
     ] {
-        kernel.mounts.mount(find(kernel, path).await?, root, source, flags)?;
+        let source = shown.root().node().volume().name.as_bytes();
+        kernel.mounts.mount(&find(kernel, path).await?, shown, source, flags)?;
     }
+    kernel.once.set([devices, system]);
     let shared = memory("tmpfs", 0o1777);
     mount_at(kernel, b"/dev/shm", &shared, b"tmpfs", Flags::NO_SUID | Flags::NO_DEVICES).await?;
     for path in [b"/tmp".as_slice(), b"/run"] {
@@ -140,7 +148,8 @@ pub(crate) async fn mount_at(
     flags: Flags,
 ) -> Result<()> {
     let place = find(kernel, path).await?;
-    kernel.mounts.mount(place, Arc::clone(tree.root()), source, flags).map(|_| ())
+    let system = FileSystem::new(Arc::clone(tree.root()));
+    kernel.mounts.mount(&place, &system, source, PLAIN | flags).map(|_| ())
 }
 
 /// The place of an absolute path, as user 0 sees it.

@@ -102,6 +102,7 @@ pub fn first(start: &Start) -> ! {
         futexes: Futexes::new(),
         mounts: roots::tree(),
         trace,
+        once: platform::sync::Once::new(),
         hostname: Mutex::new(blob.hostname.to_vec()),
         domainname: Mutex::new(b"(none)".to_vec()),
         settings,
@@ -175,7 +176,9 @@ pub(crate) fn note_losses(kernel: &Kernel) {
     if !kernel.settings.notes || !kernel.settings.is_debug() {
         return;
     }
-    let lost = vfs::tree::unkept(&kernel.mounts.root().dentry);
+    let mounts = kernel.mounts.list();
+    let Some(base) = mounts.iter().find(|mount| mount.source == roots::SOURCE) else { return };
+    let lost = vfs::tree::unkept(&base.root().dentry);
     let path = alloc::string::String::from_utf8_lossy(&lost.example).replace(char::is_control, "?");
     let what = match lost.files {
         0 => return,

@@ -15,4 +15,5 @@ extern crate alloc;
 
 pub mod exposed;
 pub mod pages;
+pub mod quota;
 pub mod reclaim;

@@ -109,21 +109,43 @@ impl Dentry {
         false
     }
 
-    /// Appends the path from the file system's root to here, last component first, each behind a '/'.
+    /// Appends the path from here up to the first of `stops`, or to the file system's root, last
+    /// component first. Gives where it ended.
     pub(crate) fn climb(
         self: &Arc<Self>,
         components: &mut Vec<Arc<[u8]>>,
-        stop: Option<&Arc<Self>>,
-    ) -> bool {
+        stops: &[&Arc<Self>],
+    ) -> Arc<Self> {
         let mut at = Arc::clone(self);
         loop {
-            if stop.is_some_and(|stop| Arc::ptr_eq(stop, &at)) {
-                return true;
+            if stops.iter().any(|stop| Arc::ptr_eq(stop, &at)) {
+                return at;
             }
-            let Some(parent) = at.parent() else { return false };
+            let Some(parent) = at.parent() else { return at };
             components.push(at.name());
             at = parent;
         }
+    }
+
+    /// The path from the file system's root to here.
+    pub fn path(self: &Arc<Self>) -> Vec<u8> {
+        let mut components = Vec::new();
+        self.climb(&mut components, &[]);
+        let mut bytes = Vec::new();
+        for component in components.iter().rev() {
+            bytes.push(b'/');
+            bytes.extend_from_slice(component);
+        }
+        if bytes.is_empty() {
+            bytes.push(b'/');
+        }
+        bytes
+    }
+
+    /// Forgets the directory that it stands in: its file system goes.
+    pub(crate) fn orphan(&self) {
+        let parent = self.link.lock().parent.take();
+        drop(parent);
     }
 }
 

@@ -1,18 +1,32 @@
-//! The tree of mounts, and places in it.
+//! Mounts, and places in their tree.
+//!
+//! [`MountTree`] changes what stands where; [`sharing`] is what it tells other mounts of it. A file system
+//! is kept by its mounts ([`FileSystem`]), a mount by where it stands and by whoever holds a [`Place`] in it.
 //!
 //! Source: `mount_namespaces(7)`, `path_resolution(7)`.
+
+mod detached;
+mod root;
+pub mod sharing;
+#[cfg(test)]
+mod tests;
+mod tree;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use abi::Errno;
 use abi::errno::Result;
 use platform::sync::Mutex;
 
+pub use detached::Detached;
+pub use tree::{MountTree, Recursion};
+
 use crate::dentry::Dentry;
 use crate::node::Node;
+use sharing::Sharing;
 
 bitflags::bitflags! {
     /// How a file system is mounted, with the bits of statvfs(3).
@@ -28,21 +42,46 @@ bitflags::bitflags! {
         const NO_EXEC = 8;
         /// Access times stay.
         const NO_ATIME = 1024;
+        /// Access times of directories stay.
+        const NO_DIRECTORY_ATIME = 2048;
         /// Access times follow modifications only.
         const RELATIVE_ATIME = 4096;
+        /// Symbolic links are not followed.
+        const NO_LINKS = 8192;
     }
 }
 
-/// A file system at its place.
+impl Flags {
+    /// How access times are kept.
+    pub const ATIME: Self =
+        Self::NO_ATIME.union(Self::NO_DIRECTORY_ATIME).union(Self::RELATIVE_ATIME);
+}
+
+/// A file system that can be mounted, once or several times. When its last mount went, and whoever held
+/// a place in one, what lies in it is freed.
+pub struct FileSystem {
+    root: Arc<Dentry>,
+}
+
+/// A file system, or a directory of it, at its place.
 pub struct Mount {
     /// Number, as mountinfo shows it.
     pub id: u32,
     /// What is mounted, as mounts show it.
     pub source: Vec<u8>,
     root: Arc<Dentry>,
-    /// Where it stands; `None` for the root of all and for places without a path.
-    at: Option<Place>,
+    system: Option<Arc<FileSystem>>,
+    /// Where it stands; `None` for the root of all, for what stands nowhere, and for places without a
+    /// path.
+    at: Mutex<Option<Place>>,
+    /// Whether it stands in the tree that programs see.
+    visible: AtomicBool,
     flags: AtomicU32,
+    /// Descriptions of regular files that are open for writing.
+    writers: AtomicU32,
+    /// Nobody used it since it was asked to go if unused (`MNT_EXPIRE`).
+    unused: AtomicBool,
+    sharing: Mutex<Sharing>,
     /// What is mounted on dentries of this mount.
     children: Mutex<Vec<(Arc<Dentry>, Arc<Mount>)>>,
 }
@@ -67,84 +106,58 @@ pub struct Text {
     pub removed: bool,
 }
 
-/// All mounts of the enclave.
-pub struct MountTree {
-    root: Place,
-    mounts: Mutex<Vec<Arc<Mount>>>,
-}
-
 static NEXT_ID: AtomicU32 = AtomicU32::new(1);
 
-impl MountTree {
-    /// A tree with `root` as its root.
-    pub fn new(root: Arc<Dentry>, source: &[u8], flags: Flags) -> Arc<Self> {
-        let mount = Mount::new(root, None, source, flags);
-        Arc::new(Self { root: mount.root(), mounts: Mutex::new(alloc::vec![mount]) })
+impl FileSystem {
+    /// The file system whose root is `root`.
+    pub fn new(root: Arc<Dentry>) -> Arc<Self> {
+        Arc::new(Self { root })
     }
 
-    /// The root of all.
-    pub fn root(&self) -> Place {
-        self.root.clone().topmost()
+    /// Its root.
+    pub fn root(&self) -> &Arc<Dentry> {
+        &self.root
     }
+}
 
-    /// Mounts a file system's root on a place.
-    ///
-    /// # Errors
-    /// ENOTDIR when one is a directory and the other is not.
-    pub fn mount(
-        &self,
-        at: Place,
-        root: Arc<Dentry>,
-        source: &[u8],
-        flags: Flags,
-    ) -> Result<Arc<Mount>> {
-        let at = at.topmost();
-        let is_directory =
-            |dentry: &Arc<Dentry>| dentry.node().kind() == crate::node::Kind::Directory;
-        if is_directory(&at.dentry) != is_directory(&root) {
-            return Err(Errno::ENOTDIR.because("a directory can only be mounted on a directory"));
+impl Drop for FileSystem {
+    /// Names and their directories own each other: they are taken apart from the root down.
+    fn drop(&mut self) {
+        let mut left = alloc::vec![Arc::clone(&self.root)];
+        while let Some(at) = left.pop() {
+            at.node().take_apart(&mut left);
+            at.orphan();
         }
-        let mount = Mount::new(root, Some(at.clone()), source, flags);
-        at.mount.children.lock().push((Arc::clone(&at.dentry), Arc::clone(&mount)));
-        at.dentry.mounted();
-        self.mounts.lock().push(Arc::clone(&mount));
-        Ok(mount)
-    }
-
-    /// Takes the mount away whose root is `place`.
-    ///
-    /// # Errors
-    /// EINVAL when nothing is mounted there, EBUSY when something is mounted below.
-    pub fn unmount(&self, place: &Place) -> Result<()> {
-        let mount = &place.mount;
-        let Some(at) = mount.at.as_ref().filter(|_| Arc::ptr_eq(&mount.root, &place.dentry)) else {
-            return Err(Errno::EINVAL.because("nothing is mounted there"));
-        };
-        if !mount.children.lock().is_empty() {
-            return Err(Errno::EBUSY.because("something is mounted below"));
-        }
-        at.mount.children.lock().retain(|(_, child)| !Arc::ptr_eq(child, mount));
-        at.dentry.unmounted();
-        self.mounts.lock().retain(|other| !Arc::ptr_eq(other, mount));
-        Ok(())
-    }
-
-    /// All mounts, in the order in which they were made.
-    pub fn list(&self) -> Vec<Arc<Mount>> {
-        self.mounts.lock().clone()
     }
 }
 
 impl Mount {
-    fn new(root: Arc<Dentry>, at: Option<Place>, source: &[u8], flags: Flags) -> Arc<Self> {
+    fn new(
+        root: Arc<Dentry>,
+        system: Option<Arc<FileSystem>>,
+        source: &[u8],
+        flags: Flags,
+    ) -> Arc<Self> {
         Arc::new(Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             source: source.to_vec(),
             root,
-            at,
+            system,
+            at: Mutex::new(None),
+            visible: AtomicBool::new(false),
             flags: AtomicU32::new(flags.bits()),
+            writers: AtomicU32::new(0),
+            unused: AtomicBool::new(false),
+            sharing: Mutex::new(Sharing::default()),
             children: Mutex::new(Vec::new()),
         })
+    }
+
+    /// A number that no mount has after it.
+    pub fn unique(&self) -> u64 {
+        /// Where Linux begins, so that nobody takes one for the other.
+        const FIRST: u64 = 1 << 31;
+        FIRST + u64::from(self.id)
     }
 
     /// How it is mounted.
@@ -152,14 +165,38 @@ impl Mount {
         Flags::from_bits_retain(self.flags.load(Ordering::Relaxed))
     }
 
+    pub(crate) fn set_flags(&self, flags: Flags) {
+        self.flags.store(flags.bits(), Ordering::Relaxed);
+    }
+
     /// Its root.
     pub fn root(self: &Arc<Self>) -> Place {
         Place { mount: Arc::clone(self), dentry: Arc::clone(&self.root) }
     }
 
+    /// The file system that it shows.
+    pub fn system(&self) -> Option<&Arc<FileSystem>> {
+        self.system.as_ref()
+    }
+
     /// Where it stands; `None` at the root of all.
-    pub fn mount_point(&self) -> Option<&Place> {
-        self.at.as_ref()
+    pub fn mount_point(&self) -> Option<Place> {
+        self.at.lock().clone()
+    }
+
+    /// Whether it stands in the tree that programs see.
+    pub fn is_visible(&self) -> bool {
+        self.visible.load(Ordering::Acquire)
+    }
+
+    /// What it shares with other mounts.
+    pub fn sharing(&self) -> Sharing {
+        *self.sharing.lock()
+    }
+
+    /// What is mounted on it, in order.
+    pub fn children(&self) -> Vec<Arc<Self>> {
+        self.children.lock().iter().map(|(_, child)| Arc::clone(child)).collect()
     }
 
     /// EROFS where nothing can be changed.
@@ -167,10 +204,19 @@ impl Mount {
     /// # Errors
     /// EROFS.
     pub fn check_writable(&self) -> Result<()> {
-        if self.flags().contains(Flags::READ_ONLY) {
+        if self.flags().contains(Flags::READ_ONLY) || self.root.node().volume().is_read_only() {
             return Err(Errno::EROFS.because("the file system is mounted read-only"));
         }
         Ok(())
+    }
+
+    /// A regular file was opened for writing, or is no longer.
+    pub(crate) fn count_writer(&self, one_more: bool) {
+        if one_more {
+            self.writers.fetch_add(1, Ordering::AcqRel);
+        } else {
+            self.writers.fetch_sub(1, Ordering::AcqRel);
+        }
     }
 
     #[cold]
@@ -184,7 +230,8 @@ impl Mount {
 impl Place {
     /// A place that no path leads to: for what was opened without a name.
     pub fn without_path(dentry: Arc<Dentry>) -> Self {
-        Self { mount: Mount::new(Arc::clone(&dentry), None, b"none", Flags::empty()), dentry }
+        let flags = Flags::RELATIVE_ATIME;
+        Self { mount: Mount::new(Arc::clone(&dentry), None, b"none", flags), dentry }
     }
 
     /// The inode.
@@ -196,6 +243,11 @@ impl Place {
     /// Whether both are the same name seen through the same mount.
     pub fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.dentry, &other.dentry) && Arc::ptr_eq(&self.mount, &other.mount)
+    }
+
+    /// Whether it is the root of its mount.
+    pub fn is_mounted(&self) -> bool {
+        Arc::ptr_eq(&self.dentry, &self.mount.root)
     }
 
     /// What is mounted on top of it, or itself.
@@ -217,10 +269,12 @@ impl Place {
             if at.is(root) {
                 return at;
             }
-            if let Some(parent) = at.dentry.parent() {
+            if !at.is_mounted()
+                && let Some(parent) = at.dentry.parent()
+            {
                 return Self { mount: at.mount, dentry: parent }.topmost();
             }
-            match at.mount.at.clone() {
+            match at.mount.mount_point() {
                 Some(point) => at = point,
                 None => return at,
             }
@@ -233,11 +287,14 @@ impl Place {
         let mut at = self.clone();
         let removed = at.dentry.is_removed();
         let reachable = loop {
+            let top = &at.mount.root;
             let same = Arc::ptr_eq(&at.mount, &root.mount);
-            if at.dentry.climb(&mut components, same.then_some(&root.dentry)) {
+            let end =
+                at.dentry.climb(&mut components, &[top, if same { &root.dentry } else { top }]);
+            if same && Arc::ptr_eq(&end, &root.dentry) {
                 break true;
             }
-            match at.mount.at.clone() {
+            match at.mount.mount_point() {
                 Some(point) => at = point,
                 None => break false,
             }
@@ -251,6 +308,20 @@ impl Place {
             bytes.push(b'/');
         }
         Text { bytes, reachable, removed }
+    }
+
+    /// Whether one comes here by going down from `root`.
+    pub fn is_below(&self, root: &Self) -> bool {
+        let mut at = self.clone();
+        loop {
+            if Arc::ptr_eq(&at.mount, &root.mount) {
+                return root.dentry.is_above(&at.dentry);
+            }
+            match at.mount.mount_point() {
+                Some(point) => at = point,
+                None => return false,
+            }
+        }
     }
 }
 

@@ -1,12 +1,15 @@
 //! Inodes: what a name leads to, and what a file system does with names.
 
 use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicU64, Ordering};
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use abi::Errno;
 use abi::errno::Result;
 use platform::sync::Mutex;
+use storage::quota::Quota;
 
 use crate::credentials::{Credentials, Owner};
 use crate::dentry::Dentry;
@@ -79,6 +82,24 @@ impl Kind {
     }
 }
 
+/// What a file system may hold.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Pages of files.
+    pub pages: Arc<Quota>,
+    /// Inodes.
+    pub inodes: Arc<Quota>,
+}
+
+/// An inode of a file system with limits: given back when this goes.
+pub(crate) struct Seat(Arc<Quota>);
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.give(1);
+    }
+}
+
 /// A file system: what its inodes have in common.
 pub struct Volume {
     /// Device number, as `st_dev`.
@@ -87,6 +108,12 @@ pub struct Volume {
     pub magic: u64,
     /// Name of the type, as mounts show it.
     pub name: &'static str,
+    /// Nothing in it can be changed, through whatever mount.
+    read_only: AtomicBool,
+    /// Pages and inodes that it may hold, if it was made with limits.
+    pub limits: Option<Limits>,
+    /// What else it was made with, as mounts show it: each option behind a comma.
+    options: Mutex<String>,
     /// Held while a rename moves a name between directories.
     pub(crate) renaming: Mutex<()>,
     next_inode: AtomicU64,
@@ -95,14 +122,58 @@ pub struct Volume {
 impl Volume {
     /// A file system of its own device number; inodes made in it are numbered from `first_inode` on.
     pub fn new(name: &'static str, magic: u64, first_inode: u64) -> Arc<Self> {
+        Self::limited(name, magic, first_inode, None)
+    }
+
+    /// The same with limits.
+    pub fn limited(
+        name: &'static str,
+        magic: u64,
+        first_inode: u64,
+        limits: Option<Limits>,
+    ) -> Arc<Self> {
         static NEXT_DEVICE: AtomicU64 = AtomicU64::new(0x15);
         Arc::new(Self {
             device: NEXT_DEVICE.fetch_add(1, Ordering::Relaxed),
             magic,
             name,
+            read_only: AtomicBool::new(false),
+            limits,
+            options: Mutex::new(String::new()),
             renaming: Mutex::new(()),
             next_inode: AtomicU64::new(first_inode),
         })
+    }
+
+    /// Whether nothing in it can be changed.
+    pub fn is_read_only(&self) -> bool {
+        self.read_only.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_read_only(&self, read_only: bool) {
+        self.read_only.store(read_only, Ordering::Relaxed);
+    }
+
+    /// What it was made with, each option behind a comma.
+    pub fn options(&self) -> String {
+        self.options.lock().clone()
+    }
+
+    /// Sets what [`Volume::options`] tells.
+    pub fn set_options(&self, options: String) {
+        *self.options.lock() = options;
+    }
+
+    /// Takes what one more inode needs; `None`: nothing is counted.
+    ///
+    /// # Errors
+    /// ENOSPC.
+    pub(crate) fn seat(&self) -> Result<Option<Seat>> {
+        let Some(limits) = &self.limits else { return Ok(None) };
+        if !limits.inodes.take(1) {
+            return Err(Errno::ENOSPC.because("the file system has no inode left"));
+        }
+        Ok(Some(Seat(Arc::clone(&limits.inodes))))
     }
 
     /// A new inode number.
@@ -304,6 +375,11 @@ pub trait Node: Object {
     ) -> Answer<'a, ()> {
         let _ = (here, child, to, name, existing);
         Errno::EPERM.into()
+    }
+
+    /// Hands the names over that it holds: its file system goes.
+    fn take_apart(&self, names: &mut Vec<Arc<Dentry>>) {
+        let _ = names;
     }
 
     /// Whether it may get one more name: it has one, or was made to get one later.

@@ -307,6 +307,9 @@ impl OpenFile {
         status: Status,
         place: Option<crate::mount::Place>,
     ) -> Arc<Self> {
+        if let Some(mount) = written_through(status, place.as_ref()) {
+            mount.count_writer(true);
+        }
         Arc::new(Self {
             object,
             status: AtomicU32::new(status.bits()),
@@ -376,8 +379,25 @@ impl OpenFile {
     }
 }
 
+/// The mount that a description keeps from becoming read-only: that of a regular file which may be
+/// written.
+fn written_through(
+    status: Status,
+    place: Option<&crate::mount::Place>,
+) -> Option<&crate::mount::Mount> {
+    let writable = status.intersects(Status::WRITE | Status::READ_WRITE);
+    if !writable || status.contains(Status::PATH) {
+        return None;
+    }
+    let place = place.filter(|place| place.node().kind() == crate::node::Kind::File)?;
+    Some(&place.mount)
+}
+
 impl Drop for OpenFile {
     fn drop(&mut self) {
         self.object.released(self);
+        if let Some(mount) = written_through(self.status(), self.place.as_ref()) {
+            mount.count_writer(false);
+        }
     }
 }

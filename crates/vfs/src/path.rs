@@ -17,7 +17,7 @@ use smallvec::SmallVec;
 
 use crate::credentials::{Access, Credentials};
 use crate::dentry::{Dentry, NAME_MAX};
-use crate::mount::Place;
+use crate::mount::{Flags, Place};
 use crate::node::{Followed, Kind};
 use crate::object::Stop;
 
@@ -312,6 +312,9 @@ impl<'a> Walk<'a> {
         }
         if self.start.refuse.contains(Refuse::LINKS) {
             return Err(Errno::ELOOP.because("symbolic links are refused"));
+        }
+        if next.mount.flags().contains(Flags::NO_LINKS) {
+            return Err(Errno::ELOOP.because("no symbolic link of this mount is followed"));
         }
         match target(&next, self.start.who).await? {
             Followed::Place(place) => {

@@ -34,7 +34,7 @@ pub use unkept::{Unkept, unkept};
 use crate::credentials::Owner;
 use crate::dentry::{Dentry, NAME_MAX};
 use crate::extended::Keeper;
-use crate::node::{Kind, New, Node, Volume};
+use crate::node::{Kind, Limits, New, Node, Volume};
 use crate::object::{Stat, Stop, Waiting};
 use attributes::Attributes;
 use directory::Directory;
@@ -68,10 +68,17 @@ pub(crate) struct Shared {
 impl Tree {
     /// An empty file system in memory, as type `name` with magic number `magic`.
     pub fn memory(name: &'static str, magic: u64, owner: Owner) -> Self {
-        let shared = Shared::new(name, magic, 1);
+        Self::limited(name, magic, owner, None)
+    }
+
+    /// The same with limits.
+    pub fn limited(name: &'static str, magic: u64, owner: Owner, limits: Option<Limits>) -> Self {
+        let shared = Shared::new(Volume::limited(name, magic, 1, limits));
+        // The root is one of the inodes, whatever the limit.
+        let seat = shared.volume.seat().ok().flatten();
         let inode = shared.volume.number();
         let owner = Owner { mode: Kind::Directory.mode() | owner.mode, ..owner };
-        let attributes = Attributes::new(inode, owner, 2, 0);
+        let attributes = Attributes::new(inode, owner, 2, 0).seated(seat);
         let root = Arc::new(Directory::new(Arc::clone(&shared), attributes, inode));
         Self { shared, root: Dentry::root(root) }
     }
@@ -86,7 +93,7 @@ impl Tree {
         lower: Arc<dyn Lower>,
         policy: Policy,
     ) -> Result<Self> {
-        let shared = Shared::new(name, magic, OWN_INODES);
+        let shared = Shared::new(Volume::new(name, magic, OWN_INODES));
         let stat = lower.stat(b"").await?;
         let origin = Origin::root(Source { lower, policy }, &stat);
         let node = shared.adopt(origin, &stat, shared.number(&stat))?;
@@ -174,9 +181,9 @@ async fn look(at: &Arc<Dentry>, name: &[u8]) -> Result<Option<Arc<Dentry>>> {
 }
 
 impl Shared {
-    fn new(name: &'static str, magic: u64, first_inode: u64) -> Arc<Self> {
+    fn new(volume: Arc<Volume>) -> Arc<Self> {
         Arc::new(Self {
-            volume: Volume::new(name, magic, first_inode),
+            volume,
             known: Mutex::new(HashMap::new()),
             device: Mutex::new(None),
             turns: Turns::new(),

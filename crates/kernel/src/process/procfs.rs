@@ -9,7 +9,7 @@
 mod cpu;
 mod descriptors;
 mod memory;
-mod mounts;
+pub(crate) mod mounts;
 mod node;
 mod process;
 mod smaps;

@@ -3,9 +3,6 @@
 use abi::nr;
 
 pub(super) const FILES: &[usize] = &[
-    nr::CHROOT,
-    nr::UMOUNT2,
-    nr::MOUNT,
     nr::READ,
     nr::WRITE,
     nr::OPEN,
@@ -350,6 +347,9 @@ pub(super) const AIO: &[usize] = &[
 ];
 
 pub(super) const MOUNTS: &[usize] = &[
+    nr::MOUNT,
+    nr::UMOUNT2,
+    nr::CHROOT,
     nr::PIVOT_ROOT,
     nr::OPEN_TREE,
     nr::MOVE_MOUNT,

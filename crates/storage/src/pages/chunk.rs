@@ -8,6 +8,7 @@ use core::ops::Range;
 use platform::arena::{Extent, PAGE, PAGES_MAX};
 use platform::budget::Charge;
 
+use crate::quota::Quota;
 use crate::reclaim;
 
 /// Pages of the usual extent: 64 KiB.
@@ -54,6 +55,8 @@ pub(crate) struct Chunk {
     pub(crate) dirty: Bits,
     /// Pages that were mapped for shared writing: they change without a call.
     pub(crate) exposed: Bits,
+    /// Where its present pages are taken from.
+    quota: Option<Arc<Quota>>,
 }
 
 impl Chunk {
@@ -63,6 +66,24 @@ impl Chunk {
 
     pub(crate) fn end(&self) -> u64 {
         self.start + self.pages()
+    }
+
+    /// Makes a page present; `false`: the file system is full.
+    pub(crate) fn admit(&mut self, index: usize) -> bool {
+        let admitted =
+            self.present.get(index) || self.quota.as_ref().is_none_or(|quota| quota.take(1));
+        if admitted {
+            self.present.set(index, true);
+        }
+        admitted
+    }
+
+    /// Makes a page absent.
+    pub(crate) fn dismiss(&mut self, index: usize) {
+        if let Some(quota) = self.quota.as_ref().filter(|_| self.present.get(index)) {
+            quota.give(1);
+        }
+        self.present.set(index, false);
     }
 
     /// Index of page number `page`, which must lie in the chunk.
@@ -76,10 +97,19 @@ impl Chunk {
     }
 }
 
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        if let Some(quota) = &self.quota {
+            quota.give(u64::from(self.present.count()));
+        }
+    }
+}
+
 /// All extents of a file; they never overlap.
 #[derive(Default)]
 pub(crate) struct Chunks {
     map: BTreeMap<u64, Box<Chunk>>,
+    pub(super) quota: Option<Arc<Quota>>,
 }
 
 impl Chunks {
@@ -142,6 +172,7 @@ impl Chunks {
                 present: Bits::default(),
                 dirty: Bits::default(),
                 exposed: Bits::default(),
+                quota: self.quota.clone(),
             };
             self.map.insert(start, Box::new(chunk));
         }

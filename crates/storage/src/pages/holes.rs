@@ -1,12 +1,15 @@
 //! Holes: finding them, making them, closing them.
 
+use alloc::vec::Vec;
+use core::ops::Range;
+
 use abi::Errno;
 use abi::errno::Result;
 use core::sync::atomic::Ordering;
 use platform::arena::PAGE;
 use platform::budget::Charge;
 
-use super::write::{add_range, exhausted};
+use super::write::{add_range, exhausted, full};
 use super::{LENGTH_MAX, PAGE_BYTES, Pages, State, bytes_until, pages_of};
 
 impl Pages {
@@ -76,6 +79,7 @@ impl Pages {
             .ok_or(Errno::EFBIG.because("longer than the largest offset"))?;
         let pages = pages_of(offset, len);
         let mut page = pages.start;
+        let mut added = Vec::new();
         while page < pages.end {
             let mut state = self.state.lock();
             if state.is_backed(page) {
@@ -87,7 +91,13 @@ impl Pages {
             let stop = chunk.end().min(pages.end);
             for page in page..stop {
                 let index = chunk.index(page);
-                chunk.present.set(index, true);
+                if !chunk.present.get(index) {
+                    if !chunk.admit(index) {
+                        state.give_up(&added);
+                        return Err(full());
+                    }
+                    add_range(&mut added, page..page + 1);
+                }
             }
             page = stop;
         }
@@ -100,6 +110,16 @@ impl Pages {
 }
 
 impl State {
+    /// Takes pages back that hold nothing yet.
+    fn give_up(&mut self, added: &[Range<u64>]) {
+        for page in added.iter().flat_map(Clone::clone) {
+            if let Some(chunk) = self.chunks.find_mut(page).filter(|chunk| !chunk.in_use()) {
+                let index = chunk.index(page);
+                chunk.dismiss(index);
+            }
+        }
+    }
+
     fn is_data(&self, page: u64) -> bool {
         self.is_present(page) || self.is_backed(page)
     }
@@ -132,7 +152,7 @@ impl State {
                 chunk.present.set(index, true);
             }
         } else if len == PAGE && !carried && !chunk.in_use() {
-            chunk.present.set(index, false);
+            chunk.dismiss(index);
             chunk.dirty.set(index, false);
         }
         Some(())

@@ -76,7 +76,7 @@ impl Pages {
                 let index = chunk.index(page);
                 let ours = chunk.dirty.get(index) || chunk.exposed.get(index);
                 if chunk.present.get(index) && !ours {
-                    chunk.present.set(index, false);
+                    chunk.dismiss(index);
                     chunk.extent.zero(index * PAGE, PAGE);
                 }
             }
@@ -96,7 +96,7 @@ impl State {
                 let index = chunk.index(page);
                 // Bytes of a page that is only partly known lie in its frame as well.
                 chunk.extent.zero(index * PAGE, PAGE);
-                chunk.present.set(index, false);
+                chunk.dismiss(index);
                 chunk.dirty.set(index, false);
                 chunk.exposed.set(index, false);
             }

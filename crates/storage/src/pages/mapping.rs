@@ -7,7 +7,7 @@ use abi::errno::{Error, Result};
 use platform::arena::{Extent, PAGE};
 use platform::budget::Charge;
 
-use super::write::exhausted;
+use super::write::{exhausted, full};
 use super::{Missing, PAGE_BYTES, Pages};
 use crate::exposed;
 
@@ -36,7 +36,7 @@ pub enum RunError {
     Beyond,
     /// It must be filled first.
     Missing(Missing),
-    /// Memory is exhausted.
+    /// Memory is exhausted, or the file system full.
     Error(Error),
 }
 
@@ -66,11 +66,8 @@ impl Pages {
         let (mut pages, mut newly) = (0, false);
         for page in page..end.min(chunk.end()) {
             let index = chunk.index(page);
-            if !chunk.present.get(index) {
-                if page < backed_end {
-                    break;
-                }
-                chunk.present.set(index, true);
+            if !chunk.present.get(index) && (page < backed_end || !chunk.admit(index)) {
+                break;
             }
             if write {
                 newly |= !chunk.exposed.get(index);
@@ -78,6 +75,9 @@ impl Pages {
                 chunk.exposed.set(index, true);
             }
             pages += 1;
+        }
+        if pages == 0 {
+            return Err(RunError::Error(full()));
         }
         let run = Run { extent: Arc::clone(&chunk.extent), first, pages };
         drop(state);

@@ -40,6 +40,7 @@ pub use flush::Reach;
 pub use mapping::{Run, RunError};
 pub use write::LIMIT_REACHED;
 
+use crate::quota::Quota;
 use crate::reclaim;
 use chunk::Chunks;
 use fill::ReadAhead;
@@ -163,6 +164,13 @@ impl Pages {
     /// An empty file in memory.
     pub fn new() -> Arc<Self> {
         Arc::new(Self::with(None, 0))
+    }
+
+    /// An empty file in memory whose pages are taken from `quota`.
+    pub fn limited(quota: Option<Arc<Quota>>) -> Arc<Self> {
+        let pages = Self::with(None, 0);
+        pages.state.lock().chunks.quota = quota;
+        Arc::new(pages)
     }
 
     /// A file of `size` bytes (at most [`LENGTH_MAX`]) whose contents come from `backing`.

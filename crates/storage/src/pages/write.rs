@@ -60,6 +60,7 @@ impl Pages {
             let target = match target {
                 Some(target) => target,
                 None if done > 0 => break,
+                None if self.is_full() => return Err(full()),
                 None => return Err(exhausted()),
             };
             let (taken, offered) = match target {
@@ -88,6 +89,16 @@ impl Pages {
     pub fn write_bytes(&self, offset: u64, bytes: &[u8]) -> Result<()> {
         let (done, _) = self.write(Some(offset), &mut Slice { bytes })?;
         if done < bytes.len() { Err(exhausted()) } else { Ok(()) }
+    }
+
+    /// Whether it is the file system's limit that keeps it from growing.
+    fn is_full(&self) -> bool {
+        let state = self.state.lock();
+        state
+            .chunks
+            .quota
+            .as_ref()
+            .is_some_and(|quota| quota.most() != 0 && quota.used() >= quota.most())
     }
 
     fn write_staged(&self, at: u64, len: usize, source: &mut dyn Source) -> Result<usize> {
@@ -149,7 +160,7 @@ impl Pages {
 }
 
 impl State {
-    /// Where `wanted` bytes (not 0) at `at` go; `None` when memory is exhausted.
+    /// Where `wanted` bytes (not 0) at `at` go; `None` when memory is exhausted, or the file system full.
     ///
     /// Pages without a backing count as present from now on: their frames are zero.
     fn target(&mut self, at: u64, wanted: usize) -> Option<Target> {
@@ -168,13 +179,13 @@ impl State {
         let mut run = page;
         while run < end {
             let index = chunk.index(run);
-            if !chunk.present.get(index) {
-                if run < backed_end {
-                    break;
-                }
-                chunk.present.set(index, true);
+            if !chunk.present.get(index) && (run < backed_end || !chunk.admit(index)) {
+                break;
             }
             run += 1;
+        }
+        if run == page {
+            return None;
         }
         let from = usize::try_from(at - chunk.start * PAGE_BYTES).ok()?;
         let len = bytes_until(at, run).min(wanted);
@@ -216,6 +227,11 @@ pub(super) fn add_range(ranges: &mut Vec<Range<u64>>, new: Range<u64>) {
         }
         _ => ranges.push(new),
     }
+}
+
+/// The file system that the file belongs to has no page left.
+pub(super) fn full() -> Error {
+    Errno::ENOSPC.because("the file system is full")
 }
 
 pub(super) fn exhausted() -> Error {

@@ -6,7 +6,7 @@ use abi::Errno;
 
 use super::{Last, Refuse, Start, parent, resolve};
 use crate::credentials::{Credentials, Owner};
-use crate::mount::{Flags, MountTree};
+use crate::mount::{FileSystem, Flags, MountTree};
 use crate::node::{Change, Kind};
 use crate::tree::tests::{World, finish};
 use crate::tree::{TMPFS_MAGIC, Tree};
@@ -144,8 +144,9 @@ fn mounts_are_crossed_both_ways() {
     let start = Start::new(&root, &root, &who);
     let find = |path: &str| finish(resolve(start, path.as_bytes(), Last::Follow));
     let tree = Tree::memory("tmpfs", TMPFS_MAGIC, Owner { mode: 0o755, uid: 0, gid: 0 });
+    let system = FileSystem::new(Arc::clone(tree.root()));
     let covered = find("/d/e").unwrap();
-    mounts.mount(covered.clone(), Arc::clone(tree.root()), b"tmpfs", Flags::empty()).unwrap();
+    mounts.mount(&covered, &system, b"tmpfs", Flags::empty()).unwrap();
     let inside = find("/d/e").unwrap();
     assert!(!inside.is(&covered));
     assert_eq!(inside.path(&root).bytes, b"/d/e");
@@ -153,14 +154,19 @@ fn mounts_are_crossed_both_ways() {
     assert!(find("/d/e/../e").unwrap().is(&inside));
     // Mounted once more on top, and taken away again.
     let second = Tree::memory("tmpfs", TMPFS_MAGIC, Owner { mode: 0o755, uid: 0, gid: 0 });
-    mounts.mount(inside.clone(), Arc::clone(second.root()), b"tmpfs", Flags::empty()).unwrap();
-    let top = find("/d/e").unwrap();
+    let second = FileSystem::new(Arc::clone(second.root()));
+    mounts.mount(&inside, &second, b"tmpfs", Flags::empty()).unwrap();
+    assert_eq!(
+        mounts.mount(&inside, &second, b"", Flags::empty()).unwrap_err().errno,
+        Errno::EBUSY
+    );
     assert_eq!(mounts.unmount(&inside).unwrap_err().errno, Errno::EBUSY);
-    mounts.unmount(&top).unwrap();
+    drop(inside);
+    mounts.unmount(&find("/d/e").unwrap()).unwrap();
     mounts.unmount(&find("/d/e").unwrap()).unwrap();
     assert!(find("/d/e").unwrap().is(&covered));
     let refused = Start { refuse: Refuse::MOUNTS, ..start };
-    mounts.mount(covered, Arc::clone(second.root()), b"tmpfs", Flags::empty()).unwrap();
+    mounts.mount(&covered, &second, b"tmpfs", Flags::empty()).unwrap();
     let crossing = finish(resolve(refused, b"/d/e", Last::Follow)).unwrap_err();
     assert_eq!(crossing.errno, Errno::EXDEV);
 }

@@ -7,7 +7,7 @@ use platform::clock;
 use crate::credentials::Owner;
 use crate::extended::Extended;
 use crate::mount::Flags;
-use crate::node::{Change, PERMISSIONS, SET_GID, SET_UID, TYPE_MASK, Time, Volume};
+use crate::node::{Change, PERMISSIONS, SET_GID, SET_UID, Seat, TYPE_MASK, Time, Volume};
 use crate::object::{OpenFile, Stat, Status};
 
 const DAY: i64 = 24 * 3600 * 1_000_000_000;
@@ -29,6 +29,8 @@ pub(crate) struct Attributes {
     /// 512-byte units as the lower layer told, or [`COUNTED`].
     blocks: AtomicU64,
     pub(super) extended: Extended,
+    /// Its place in a file system that holds so many inodes only.
+    _seat: Option<Seat>,
 }
 
 /// The present, ns since 1970.
@@ -53,7 +55,13 @@ impl Attributes {
             born: now,
             blocks: AtomicU64::new(COUNTED),
             extended: Extended::default(),
+            _seat: None,
         }
+    }
+
+    /// The same with what it takes of its file system.
+    pub(crate) fn seated(self, seat: Option<Seat>) -> Self {
+        Self { _seat: seat, ..self }
     }
 
     /// The inode of a lower layer, numbered `inode` here.
@@ -71,6 +79,7 @@ impl Attributes {
             born: stat.born,
             blocks: AtomicU64::new(stat.blocks),
             extended: Extended::default(),
+            _seat: None,
         }
     }
 
@@ -168,10 +177,14 @@ impl Attributes {
 
     /// The contents were read through `open`: access times follow modifications, and days (relatime).
     pub(crate) fn touch_accessed(&self, open: &OpenFile) {
-        let kept = open.status().contains(Status::NOATIME)
-            || open.place().is_some_and(|place| place.mount.flags().contains(Flags::NO_ATIME));
-        if !kept {
+        let flags = open.place().map_or(Flags::RELATIVE_ATIME, |place| place.mount.flags());
+        if open.status().contains(Status::NOATIME) || flags.contains(Flags::NO_ATIME) {
+            return;
+        }
+        if flags.contains(Flags::RELATIVE_ATIME) {
             self.touch_accessed_always();
+        } else {
+            self.accessed.store(now(), Ordering::Relaxed);
         }
     }
 

@@ -39,8 +39,9 @@ impl Directory {
             gid: if inherits { owner.gid } else { new.gid },
         };
         let links = if directory { 2 } else { 1 };
+        let seat = self.shared.volume.seat()?;
         let number = self.shared.volume.number();
-        let attributes = Attributes::new(number, owner, links, new.rdev);
+        let attributes = Attributes::new(number, owner, links, new.rdev).seated(seat);
         let node = self.shared.make(attributes, new, self.attributes.inode);
         let name: Arc<[u8]> = name.into();
         let dentry = Dentry::new(here, Arc::clone(&name), node);
@@ -66,8 +67,9 @@ impl Directory {
         let above = self.attributes.owner();
         let gid = if above.mode & SET_GID != 0 { above.gid } else { new.gid };
         let owner = Owner { mode: Kind::File.mode() | new.permissions, uid: new.uid, gid };
+        let seat = self.shared.volume.seat()?;
         let number = self.shared.volume.number();
-        let attributes = Attributes::new(number, owner, 0, 0);
+        let attributes = Attributes::new(number, owner, 0, 0).seated(seat);
         let file = super::File::new(Arc::clone(&self.shared.volume), attributes);
         if linkable {
             file.make_linkable();

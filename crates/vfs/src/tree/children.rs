@@ -72,6 +72,16 @@ impl Children {
         }
     }
 
+    /// Hands over the dentries of all names that are here, and forgets all.
+    pub(crate) fn take_all(&mut self) -> impl Iterator<Item = Arc<Dentry>> + use<> {
+        self.order.clear();
+        self.dead = true;
+        core::mem::take(&mut self.by_name).into_values().filter_map(|slot| match slot.child {
+            Child::Here(dentry) => Some(dentry),
+            _ => None,
+        })
+    }
+
     /// Number of names.
     pub(crate) fn len(&self) -> usize {
         self.order.len()

@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::any::Any;
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -303,6 +304,11 @@ impl Node for Directory {
 
     fn touch_changed(&self) {
         self.attributes.touch_changed();
+    }
+
+    fn take_apart(&self, names: &mut Vec<Arc<Dentry>>) {
+        let all = self.children.lock().take_all();
+        names.extend(all);
     }
 
     fn sync_all(&self) -> Waiting<'_, Result<()>> {

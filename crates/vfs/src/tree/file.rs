@@ -47,7 +47,8 @@ pub struct File {
 
 impl File {
     pub(super) fn new(volume: Arc<Volume>, attributes: Attributes) -> Self {
-        Self::with(volume, attributes, None, None, Pages::new())
+        let quota = volume.limits.as_ref().map(|limits| Arc::clone(&limits.pages));
+        Self::with(volume, attributes, None, None, Pages::limited(quota))
     }
 
     pub(super) fn lower(

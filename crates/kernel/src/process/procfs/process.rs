@@ -62,7 +62,7 @@ impl Name {
 type Read = fn(&Subject) -> Vec<u8>;
 
 /// The files of a folder: name, permissions, text.
-const FILES: [(&str, u32, Read); 28] = [
+const FILES: [(&str, u32, Read); 29] = [
     ("auxv", 0o400, status::auxv),
     ("cgroup", 0o444, |_| b"0::/\n".to_vec()),
     ("cmdline", 0o444, status::cmdline),
@@ -77,6 +77,7 @@ const FILES: [(&str, u32, Read); 28] = [
     ("maps", 0o444, status::maps),
     ("mountinfo", 0o444, mounts::mountinfo),
     ("mounts", 0o444, mounts::mounts),
+    ("mountstats", 0o400, mounts::mountstats),
     ("oom_adj", 0o444, |_| b"0\n".to_vec()),
     ("oom_score", 0o444, |_| b"0\n".to_vec()),
     ("oom_score_adj", 0o444, |_| b"0\n".to_vec()),

@@ -1,13 +1,13 @@
 //! Listing directories, and where paths start.
 //!
-//! Source: getdents(2), getcwd(2), chdir(2), chroot(2), umask(2).
+//! Source: getdents(2), getcwd(2), chdir(2), umask(2).
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use abi::Errno;
 use abi::errno::Result;
-use vfs::credentials::{Access, Capabilities};
+use vfs::credentials::Access;
 use vfs::mount::Place;
 use vfs::node::Kind;
 use vfs::object::{Attempt, Entry, OpenFile, Stop};
@@ -128,18 +128,8 @@ pub(super) fn fchdir(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     Ok(0)
 }
 
-/// chroot(2).
-pub(super) async fn chroot(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
-    let place = directory(cx, args.address(0)).await?;
-    if !cx.process.credentials.lock().has(Capabilities::SYS_CHROOT) {
-        return Err(Errno::EPERM.because("only user 0 may change the root"));
-    }
-    cx.process.directories.lock().root = place;
-    Ok(0)
-}
-
 /// A directory that the caller may search.
-async fn directory(cx: &Context<'_>, address: u64) -> Result<Place> {
+pub(in crate::syscalls) async fn directory(cx: &Context<'_>, address: u64) -> Result<Place> {
     let path = cx.read_path(address)?;
     let base = Base::new(cx, AT_FDCWD, &path)?;
     let place = vfs::path::resolve(base.start(), &path, vfs::path::Last::Follow).await?;

@@ -5,13 +5,12 @@ pub(in crate::syscalls) mod base;
 mod control;
 mod copy;
 mod descriptors;
-mod directory;
+pub(in crate::syscalls) mod directory;
 mod eventfd;
 mod extended;
 mod length;
 mod locks;
 mod memfd;
-mod mount;
 mod names;
 pub(crate) mod objects;
 pub(crate) mod open;
@@ -112,10 +111,7 @@ async fn by_name(cx: &Context<'_>, number: usize, args: &Arguments) -> Option<Re
         nr::FACCESSAT => stat::faccessat(cx, args).await,
         nr::FACCESSAT2 => stat::faccessat2(cx, args).await,
         nr::CHDIR => directory::chdir(cx, args).await,
-        nr::CHROOT => directory::chroot(cx, args).await,
         nr::TRUNCATE => length::truncate(cx, args).await,
-        nr::MOUNT => mount::mount(cx, args).await,
-        nr::UMOUNT2 => mount::umount2(cx, args).await,
         _ => return changing(cx, number, args).await,
     })
 }

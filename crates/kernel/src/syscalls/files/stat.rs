@@ -58,6 +58,8 @@ pub(super) async fn newfstatat(cx: &Context<'_>, args: &Arguments) -> Result<u64
 /// statx(2).
 pub(super) async fn statx(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     const SYNC_TYPE: u32 = 0x6000;
+    const MOUNT_ID: u32 = 0x1000;
+    const MOUNT_ID_UNIQUE: u32 = 0x4000;
     let (flags, mask) = (args.uint(2), args.uint(3));
     let known = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | SYNC_TYPE;
     check_flags(flags, known)?;
@@ -70,9 +72,11 @@ pub(super) async fn statx(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     let (named, _) = find(cx, args.fd(0), &path, flags).await?;
     let stat = described(&named)?;
     let root = matches!(&named, Named::Place(place) if place.is(&place.mount.root()));
+    let unique = mask & MOUNT_ID_UNIQUE != 0;
     let id = match &named {
-        Named::Place(place) => place.mount.id,
-        Named::Open(_) => 0,
+        Named::Place(place) if unique => (MOUNT_ID_UNIQUE, place.mount.unique()),
+        Named::Place(place) => (MOUNT_ID, place.mount.id.into()),
+        Named::Open(_) => (if unique { MOUNT_ID_UNIQUE } else { MOUNT_ID }, 0),
     };
     cx.write_bytes(args.address(4), &statx_bytes(&stat, root, id))?;
     Ok(0)
@@ -124,12 +128,11 @@ fn write_stat(cx: &Context<'_>, address: u64, stat: &Stat) -> Result<u64> {
 }
 
 /// A `struct statx`.
-fn statx_bytes(stat: &Stat, root: bool, mount: u32) -> [u8; 256] {
-    const MOUNT_ID: u32 = 0x1000;
+fn statx_bytes(stat: &Stat, root: bool, (told, mount): (u32, u64)) -> [u8; 256] {
     const ATTRIBUTE_MOUNT_ROOT: u64 = 0x2000;
     let mut bytes = Bytes::<256>::new();
     let known = if stat.born == 0 { STATX_BASIC } else { STATX_ALL };
-    bytes.put(0, (known | MOUNT_ID).to_le_bytes());
+    bytes.put(0, (known | told).to_le_bytes());
     bytes.put(4, stat.block_size.to_le_bytes());
     bytes.put(8, (if root { ATTRIBUTE_MOUNT_ROOT } else { 0 }).to_le_bytes());
     bytes.put(16, stat.links.to_le_bytes());
@@ -150,7 +153,7 @@ fn statx_bytes(stat: &Stat, root: bool, mount: u32) -> [u8; 256] {
         bytes.put(at, major(device).to_le_bytes());
         bytes.put(at + 4, minor(device).to_le_bytes());
     }
-    bytes.put(144, u64::from(mount).to_le_bytes());
+    bytes.put(144, mount.to_le_bytes());
     bytes.0
 }
 
@@ -279,7 +282,9 @@ fn write_statfs(cx: &Context<'_>, address: u64, named: &Named) -> Result<u64> {
     let (magic, device, flags) = match named {
         Named::Place(place) => {
             let volume = place.node().volume();
-            (volume.magic, volume.device, place.mount.flags().bits())
+            let flags = place.mount.flags();
+            let read_only = if volume.is_read_only() { Flags::READ_ONLY } else { flags };
+            (volume.magic, volume.device, (flags | read_only).bits())
         }
         Named::Open(open) => match Kind::of_mode(open.object().stat()?.mode) {
             Some(Kind::Pipe) => (PIPES, 0, 0),
@@ -289,7 +294,18 @@ fn write_statfs(cx: &Context<'_>, address: u64, named: &Named) -> Result<u64> {
     };
     bytes.put(0, magic.to_le_bytes());
     bytes.put(8, BLOCK.to_le_bytes());
-    if matches!(named, Named::Place(_)) {
+    let limits = match named {
+        Named::Place(place) => place.node().volume().limits.as_ref(),
+        Named::Open(_) => None,
+    };
+    if let Some(limits) = limits {
+        let left = |quota: &storage::quota::Quota| quota.most().saturating_sub(quota.used());
+        bytes.put(16, limits.pages.most().to_le_bytes());
+        bytes.put(24, left(&limits.pages).to_le_bytes());
+        bytes.put(32, left(&limits.pages).to_le_bytes());
+        bytes.put(40, limits.inodes.most().to_le_bytes());
+        bytes.put(48, left(&limits.inodes).to_le_bytes());
+    } else if matches!(named, Named::Place(_)) {
         bytes.put(16, (limit / BLOCK).to_le_bytes());
         bytes.put(24, (left / BLOCK).to_le_bytes());
         bytes.put(32, (left / BLOCK).to_le_bytes());

@@ -1,5 +1,5 @@
 /* mount and umount2: refusals. Nothing here mounts anything. */
-#include "observe.h"
+#include "private.h"
 
 int main(void)
 {

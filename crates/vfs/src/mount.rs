@@ -230,8 +230,11 @@ impl Mount {
 impl Place {
     /// A place that no path leads to: for what was opened without a name.
     pub fn without_path(dentry: Arc<Dentry>) -> Self {
-        let flags = Flags::RELATIVE_ATIME;
-        Self { mount: Mount::new(Arc::clone(&dentry), None, b"none", flags), dentry }
+        let mut root = Arc::clone(&dentry);
+        while let Some(above) = root.parent() {
+            root = above;
+        }
+        Self { mount: Mount::new(root, None, b"none", Flags::RELATIVE_ATIME), dentry }
     }
 
     /// The inode.

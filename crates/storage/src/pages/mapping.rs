@@ -8,7 +8,7 @@ use platform::arena::{Extent, PAGE};
 use platform::budget::Charge;
 
 use super::write::{exhausted, full};
-use super::{Missing, PAGE_BYTES, Pages};
+use super::{Missing, PAGE_BYTES, Pages, pages_of};
 use crate::exposed;
 
 /// Pages of a file that lie contiguous in the arena. While it lives, its frames stay the file's.
@@ -103,6 +103,23 @@ impl Pages {
             }
         }
         None
+    }
+
+    /// How many pages of `len` bytes at `offset` are here, and how many of them the backing lacks.
+    pub fn cached_in(&self, offset: u64, len: u64) -> (u64, u64) {
+        let wanted = pages_of(offset, len);
+        let backed = self.is_backed();
+        let state = self.state.lock();
+        let (mut cached, mut dirty) = (0, 0);
+        for chunk in state.chunks.touching(wanted.clone()) {
+            for page in wanted.start.max(chunk.start)..wanted.end.min(chunk.end()) {
+                let index = chunk.index(page);
+                let here = chunk.present.get(index);
+                cached += u64::from(here);
+                dirty += u64::from(here && backed && chunk.dirty.get(index));
+            }
+        }
+        (cached, dirty)
     }
 
     /// [`Pages::frames`], contents brought in as needed. Contents are read ahead for all `most` pages.

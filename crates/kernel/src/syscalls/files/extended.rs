@@ -12,8 +12,8 @@ use vfs::credentials::{Access, Capabilities, Credentials};
 use vfs::extended::{Existing, Keeper, SIZE_MAX};
 use vfs::node::{Kind, STICKY};
 
-use super::base::{AT_FDCWD, AT_SYMLINK_NOFOLLOW, Named, find, of_open};
-use crate::arguments::Arguments;
+use super::base::{AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, Named, find, of_open};
+use crate::arguments::{Arguments, Fd};
 use crate::context::Context;
 
 /// Longest name of an attribute with its NUL.
@@ -31,55 +31,127 @@ enum Action {
     Remove,
 }
 
-/// How a call names its file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum By {
-    Path,
-    /// A last symbolic link is meant itself.
-    Link,
-    Descriptor,
+/// What a call says: its file, and what it is about.
+struct Asked {
+    dirfd: Fd,
+    /// Address of the path; `None`: the descriptor is meant itself.
+    path: Option<u64>,
+    /// AT_ flags.
+    at: u32,
+    name: u64,
+    buffer: u64,
+    size: usize,
+    flags: u32,
+}
+
+impl Asked {
+    /// Of the calls that are about a path or a descriptor.
+    fn old(action: Action, args: &Arguments, path: Option<u32>) -> Self {
+        // Lists have no name before the buffer.
+        let buffer = if action == Action::List { 1 } else { 2 };
+        Self {
+            dirfd: if path.is_some() { AT_FDCWD } else { args.fd(0) },
+            path: path.map(|_| args.address(0)),
+            at: path.unwrap_or(0),
+            name: args.address(1),
+            buffer: args.address(buffer),
+            size: args.size(buffer + 1),
+            flags: if action == Action::Set { args.uint(4) } else { 0 },
+        }
+    }
+
+    /// Of the calls with a directory and AT_ flags; values come with a `struct xattr_args`.
+    fn new(cx: &Context<'_>, action: Action, args: &Arguments) -> Result<Self> {
+        let (buffer, size, flags) = match action {
+            Action::Get | Action::Set => described(cx, args.address(4), args.size(5))?,
+            Action::List => (args.address(3), args.size(4), 0),
+            Action::Remove => (0, 0, 0),
+        };
+        if action == Action::Get && flags != 0 {
+            return Err(Errno::EINVAL.because("reading has no flags"));
+        }
+        let at = args.uint(2);
+        super::base::check_flags(at, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)?;
+        let (dirfd, path) = (args.fd(0), Some(args.address(1)));
+        Ok(Self { dirfd, path, at, name: args.address(3), buffer, size, flags })
+    }
+}
+
+/// A `struct xattr_args`: buffer (8 bytes), its size (4), flags (4).
+fn described(cx: &Context<'_>, address: u64, len: usize) -> Result<(u64, usize, u32)> {
+    const KNOWN: usize = 16;
+    if len < KNOWN {
+        return Err(Errno::EINVAL.because("the structure is too short"));
+    }
+    if len > 4096 {
+        return Err(Errno::E2BIG.because("the structure exceeds a page"));
+    }
+    let mut bytes = alloc::vec![0; len];
+    cx.read_bytes(address, &mut bytes)?;
+    if bytes[KNOWN..].iter().any(|byte| *byte != 0) {
+        return Err(Errno::E2BIG.because("something unknown stands behind the structure"));
+    }
+    let half = |at: usize| bytes[at..at + 4].try_into().map_or(0, u32::from_le_bytes);
+    let buffer = u64::from(half(0)) | u64::from(half(4)) << 32;
+    Ok((buffer, usize::try_from(half(8)).unwrap_or(usize::MAX), half(12)))
 }
 
 /// The calls of this family; `None`: not one of these.
 pub(super) async fn call(cx: &Context<'_>, number: usize, args: &Arguments) -> Option<Result<u64>> {
-    let (action, by) = match number {
-        nr::GETXATTR => (Action::Get, By::Path),
-        nr::LGETXATTR => (Action::Get, By::Link),
-        nr::FGETXATTR => (Action::Get, By::Descriptor),
-        nr::LISTXATTR => (Action::List, By::Path),
-        nr::LLISTXATTR => (Action::List, By::Link),
-        nr::FLISTXATTR => (Action::List, By::Descriptor),
-        nr::SETXATTR => (Action::Set, By::Path),
-        nr::LSETXATTR => (Action::Set, By::Link),
-        nr::FSETXATTR => (Action::Set, By::Descriptor),
-        nr::REMOVEXATTR => (Action::Remove, By::Path),
-        nr::LREMOVEXATTR => (Action::Remove, By::Link),
-        nr::FREMOVEXATTR => (Action::Remove, By::Descriptor),
+    const FOLLOWED: Option<u32> = Some(0);
+    const LINK: Option<u32> = Some(AT_SYMLINK_NOFOLLOW);
+    let (action, path) = match number {
+        nr::GETXATTR => (Action::Get, FOLLOWED),
+        nr::LGETXATTR => (Action::Get, LINK),
+        nr::FGETXATTR => (Action::Get, None),
+        nr::LISTXATTR => (Action::List, FOLLOWED),
+        nr::LLISTXATTR => (Action::List, LINK),
+        nr::FLISTXATTR => (Action::List, None),
+        nr::SETXATTR => (Action::Set, FOLLOWED),
+        nr::LSETXATTR => (Action::Set, LINK),
+        nr::FSETXATTR => (Action::Set, None),
+        nr::REMOVEXATTR => (Action::Remove, FOLLOWED),
+        nr::LREMOVEXATTR => (Action::Remove, LINK),
+        nr::FREMOVEXATTR => (Action::Remove, None),
+        nr::GETXATTRAT => return Some(with_directory(cx, Action::Get, args).await),
+        nr::LISTXATTRAT => return Some(with_directory(cx, Action::List, args).await),
+        nr::SETXATTRAT => return Some(with_directory(cx, Action::Set, args).await),
+        nr::REMOVEXATTRAT => return Some(with_directory(cx, Action::Remove, args).await),
         _ => return None,
     };
-    Some(match action {
-        Action::Get => get(cx, args, by).await,
-        Action::List => list(cx, args, by).await,
-        Action::Set => set(cx, args, by).await,
-        Action::Remove => remove(cx, args, by).await,
-    })
+    Some(act(cx, action, &Asked::old(action, args, path)).await)
 }
 
-/// File, name, buffer, its size.
-async fn get(cx: &Context<'_>, args: &Arguments, by: By) -> Result<u64> {
-    let name = name(cx, args.address(1))?;
-    let file = File::new(cx, args, by).await?;
+/// setxattrat, getxattrat, listxattrat, removexattrat.
+async fn with_directory(cx: &Context<'_>, action: Action, args: &Arguments) -> Result<u64> {
+    let asked = Asked::new(cx, action, args)?;
+    act(cx, action, &asked).await
+}
+
+async fn act(cx: &Context<'_>, action: Action, asked: &Asked) -> Result<u64> {
+    match action {
+        Action::Get => get(cx, asked).await,
+        Action::List => list(cx, asked).await,
+        Action::Set => set(cx, asked).await,
+        Action::Remove => remove(cx, asked).await,
+    }
+}
+
+/// The value of an attribute.
+async fn get(cx: &Context<'_>, asked: &Asked) -> Result<u64> {
+    let name = name(cx, asked.name)?;
+    let file = File::new(cx, asked).await?;
     file.permit(&name, Access::READ)?;
     let value = match file.attributes(&name)? {
         Some(all) => all.get(&name).await?,
         None => return Err(Errno::ENODATA.because("the file has no access control list")),
     };
-    give(cx, &value, args.address(2), args.size(3))
+    give(cx, &value, asked.buffer, asked.size)
 }
 
-/// File, buffer, its size.
-async fn list(cx: &Context<'_>, args: &Arguments, by: By) -> Result<u64> {
-    let file = File::new(cx, args, by).await?;
+/// The names of all.
+async fn list(cx: &Context<'_>, asked: &Asked) -> Result<u64> {
+    let file = File::new(cx, asked).await?;
     let trusted = file.who.has(Capabilities::SYS_ADMIN);
     let shown = |name: &[u8]| trusted || !name.starts_with(b"trusted.");
     let list = match file.extended() {
@@ -89,22 +161,22 @@ async fn list(cx: &Context<'_>, args: &Arguments, by: By) -> Result<u64> {
     if list.len() > SIZE_MAX {
         return Err(Errno::E2BIG.because("the list of names exceeds 64 KiB"));
     }
-    give(cx, &list, args.address(1), args.size(2))
+    give(cx, &list, asked.buffer, asked.size)
 }
 
-/// File, name, value, its size, flags.
-async fn set(cx: &Context<'_>, args: &Arguments, by: By) -> Result<u64> {
-    let flags = args.uint(4);
+/// Sets a value.
+async fn set(cx: &Context<'_>, asked: &Asked) -> Result<u64> {
+    let flags = asked.flags;
     if flags & !(CREATE | REPLACE) != 0 {
         return Err(Errno::EINVAL.because("only XATTR_CREATE and XATTR_REPLACE are known"));
     }
-    let name = name(cx, args.address(1))?;
-    if args.size(3) > SIZE_MAX {
+    let name = name(cx, asked.name)?;
+    if asked.size > SIZE_MAX {
         return Err(Errno::E2BIG.because("the value exceeds 64 KiB"));
     }
-    let mut value = alloc::vec![0; args.size(3)];
-    cx.read_bytes(args.address(2), &mut value)?;
-    let file = File::new(cx, args, by).await?;
+    let mut value = alloc::vec![0; asked.size];
+    cx.read_bytes(asked.buffer, &mut value)?;
+    let file = File::new(cx, asked).await?;
     file.check_writable()?;
     file.permit(&name, Access::WRITE)?;
     let all = file.attributes(&name)?.ok_or_else(unsupported)?;
@@ -121,10 +193,10 @@ async fn set(cx: &Context<'_>, args: &Arguments, by: By) -> Result<u64> {
     Ok(0)
 }
 
-/// File, name.
-async fn remove(cx: &Context<'_>, args: &Arguments, by: By) -> Result<u64> {
-    let name = name(cx, args.address(1))?;
-    let file = File::new(cx, args, by).await?;
+/// Takes an attribute away.
+async fn remove(cx: &Context<'_>, asked: &Asked) -> Result<u64> {
+    let name = name(cx, asked.name)?;
+    let file = File::new(cx, asked).await?;
     file.check_writable()?;
     file.permit(&name, Access::WRITE)?;
     file.attributes(&name)?.ok_or_else(unsupported)?.remove(&name).await?;
@@ -163,14 +235,19 @@ struct File {
 }
 
 impl File {
-    async fn new(cx: &Context<'_>, args: &Arguments, by: By) -> Result<Self> {
-        let (named, who) = if by == By::Descriptor {
+    async fn new(cx: &Context<'_>, asked: &Asked) -> Result<Self> {
+        let path = match asked.path {
+            None => Vec::new(),
+            Some(0) if asked.at & AT_EMPTY_PATH != 0 => Vec::new(),
+            Some(address) => cx.read_path(address)?,
+        };
+        let itself = asked.path.is_none() || path.is_empty() && asked.at & AT_EMPTY_PATH != 0;
+        let (named, who) = if itself && asked.dirfd != AT_FDCWD {
             let who = alloc::sync::Arc::clone(&cx.process.credentials.lock());
-            (of_open(super::length::open_file(cx, args)?), who)
+            let descriptor = Arguments([u64::from(asked.dirfd.cast_unsigned()); 6]);
+            (of_open(super::length::open_file(cx, &descriptor)?), who)
         } else {
-            let path = cx.read_path(args.address(0))?;
-            let flags = if by == By::Link { AT_SYMLINK_NOFOLLOW } else { 0 };
-            find(cx, AT_FDCWD, &path, flags).await?
+            find(cx, asked.dirfd, &path, asked.at).await?
         };
         Ok(Self { named, who })
     }

@@ -15,6 +15,7 @@ mod names;
 pub(crate) mod objects;
 pub(crate) mod open;
 pub(crate) mod pipe;
+mod recent;
 mod side;
 mod signalfd;
 mod splice;
@@ -53,6 +54,8 @@ pub(crate) fn at_once(
         nr::GETCWD => directory::getcwd(cx, args),
         nr::FCHDIR => directory::fchdir(cx, args),
         nr::UMASK => Ok(directory::umask(cx, args)),
+        nr::CACHESTAT => recent::cachestat(cx, args),
+        nr::OPEN_BY_HANDLE_AT => recent::open_by_handle_at(cx, args),
         nr::FADVISE64 => length::fadvise(cx, args),
         _ if transfer::is_transfer(number) => return transfer::at_once(cx, number, args),
         _ => return objects::at_once(cx, number, args),
@@ -111,6 +114,8 @@ async fn by_name(cx: &Context<'_>, number: usize, args: &Arguments) -> Option<Re
         nr::FACCESSAT => stat::faccessat(cx, args).await,
         nr::FACCESSAT2 => stat::faccessat2(cx, args).await,
         nr::CHDIR => directory::chdir(cx, args).await,
+        nr::NAME_TO_HANDLE_AT => recent::name_to_handle_at(cx, args).await,
+        nr::FILE_GETATTR | nr::FILE_SETATTR => recent::file_attributes(cx, args).await,
         nr::TRUNCATE => length::truncate(cx, args).await,
         _ => return changing(cx, number, args).await,
     })

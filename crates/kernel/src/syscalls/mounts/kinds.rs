@@ -268,7 +268,7 @@ impl Options {
             return text;
         }
         if let Some(pages) = self.pages {
-            let _ = write!(text, ",size={}k", pages * 4);
+            let _ = write!(text, ",size={}k", pages.saturating_mul(4));
         }
         if let Some(inodes) = self.inodes {
             let _ = write!(text, ",nr_inodes={inodes}");

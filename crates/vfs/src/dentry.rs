@@ -149,6 +149,14 @@ impl Dentry {
     }
 }
 
+impl Drop for Dentry {
+    fn drop(&mut self) {
+        if *self.removed.get_mut() {
+            crate::notify::dropped(&*self.node);
+        }
+    }
+}
+
 impl fmt::Debug for Dentry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.name();

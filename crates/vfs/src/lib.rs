@@ -7,6 +7,7 @@
 //! - [`object`]: what can be opened, and [`object::OpenFile`], the open file description.
 //! - [`descriptor`]: the table of descriptors; [`lock`], [`seal`]: locks and seals on files; [`credentials`]: who asks;
 //!   [`extended`]: extended attributes.
+//! - [`notify`]: who watches files (inotify).
 //! - [`node`], [`dentry`], [`mount`]: inodes, their names, the tree of mounts.
 //! - [`path`], [`names`], [`opening`]: the walk over names; making, moving, removing and opening them.
 //! - file systems: [`tree`] (memory, over an optional lower layer), [`host`] (the host's files).
@@ -34,6 +35,7 @@ pub mod lock;
 pub mod mount;
 pub mod names;
 pub mod node;
+pub mod notify;
 pub mod object;
 pub mod opening;
 pub mod path;

@@ -123,6 +123,9 @@ impl FileSystem {
 impl Drop for FileSystem {
     /// Names and their directories own each other: they are taken apart from the root down.
     fn drop(&mut self) {
+        if crate::notify::any() {
+            crate::notify::unmounted(self.root.node().volume());
+        }
         let mut left = alloc::vec![Arc::clone(&self.root)];
         while let Some(at) = left.pop() {
             at.node().take_apart(&mut left);

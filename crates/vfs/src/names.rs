@@ -9,7 +9,8 @@ use abi::errno::Result;
 
 use crate::credentials::{Access, Capabilities, Credentials};
 use crate::mount::Place;
-use crate::node::{Existing, Kind, New, STICKY};
+use crate::node::{Existing, Kind, New, Node, STICKY};
+use crate::notify;
 use crate::path::{LastName, Leaf, Name, Start, Walk};
 
 /// Makes a directory, symbolic link, device file or empty file.
@@ -44,6 +45,7 @@ pub(crate) async fn make_in(
     }
     check_writable(parent, who)?;
     let dentry = parent.node().create(&parent.dentry, name, new).finished().await?;
+    notify::created(&parent.dentry, name, &**dentry.node());
     Ok(Place { mount: Arc::clone(&parent.mount), dentry })
 }
 
@@ -75,7 +77,9 @@ pub async fn link(target: &Place, start: Start<'_>, path: &[u8]) -> Result<()> {
     if !target.node().may_be_linked() {
         return Err(Errno::ENOENT.because("the file's last name was removed"));
     }
-    parent.node().link(&parent.dentry, name, &target.dentry).finished().await
+    parent.node().link(&parent.dentry, name, &target.dentry).finished().await?;
+    notify::linked(&parent.dentry, name, &**target.node());
+    Ok(())
 }
 
 /// Removes the name of anything but a directory.
@@ -126,7 +130,9 @@ async fn remove(leaf: &Leaf, place: &Place) -> Result<()> {
     if !Arc::ptr_eq(&place.mount, &parent.mount) || place.dentry.is_mount_point() {
         return Err(Errno::EBUSY.because("something is mounted there"));
     }
-    parent.node().remove(&parent.dentry, &place.dentry).finished().await
+    parent.node().remove(&parent.dentry, &place.dentry).finished().await?;
+    notify::unlinked(&parent.dentry, &place.dentry);
+    Ok(())
 }
 
 /// Moves a name, over what has the new one as `existing` says.
@@ -215,7 +221,26 @@ pub async fn rename(
     }
     let parent = &old_leaf.parent;
     let target = &new_leaf.parent.dentry;
-    parent.node().rename(&parent.dentry, &moved.dentry, target, new_name, existing).finished().await
+    parent
+        .node()
+        .rename(&parent.dentry, &moved.dentry, target, new_name, existing)
+        .finished()
+        .await?;
+    let victim = there.as_ref().map(Place::node);
+    if notify::any() && !victim.is_some_and(|victim| is_same(victim, moved.node())) {
+        let (from, to) = ((&parent.dentry, &**old_name), (target, &**new_name));
+        let exchanged = victim.filter(|_| existing == Existing::Exchange);
+        let victim = victim.filter(|_| exchanged.is_none()).map(|victim| &**victim);
+        notify::moved(from, to, &**moved.node(), victim);
+        if let Some(other) = exchanged {
+            notify::moved(to, from, &**other, None);
+        }
+    }
+    Ok(())
+}
+
+fn is_same(one: &Arc<dyn Node>, other: &Arc<dyn Node>) -> bool {
+    core::ptr::addr_eq(Arc::as_ptr(one), Arc::as_ptr(other))
 }
 
 /// What has the name that is to be removed.

@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use core::any::Any;
 use core::future::Future;
 use core::pin::Pin;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use abi::Errno;
 use abi::errno::{Error, Result};
@@ -298,6 +298,8 @@ pub struct OpenFile {
     status: AtomicU32,
     position: Mutex<u64>,
     place: Option<crate::mount::Place>,
+    /// Made for the LibOS's own use: nobody is told of what it does.
+    unseen: AtomicBool,
 }
 
 impl OpenFile {
@@ -315,6 +317,7 @@ impl OpenFile {
             status: AtomicU32::new(status.bits()),
             position: Mutex::new(0),
             place,
+            unseen: AtomicBool::new(false),
         })
     }
 
@@ -373,6 +376,16 @@ impl OpenFile {
         self.place.as_ref()
     }
 
+    /// Nobody is told of what it does (see [`crate::notify`]).
+    pub(crate) fn set_unseen(&self) {
+        self.unseen.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether those who watch the file are told of what it does.
+    pub(crate) fn is_told(&self) -> bool {
+        !self.unseen.load(Ordering::Relaxed) && !self.status().contains(Status::PATH)
+    }
+
     /// What it is ready for now.
     pub fn poll(&self) -> Events {
         self.object.poll(self)
@@ -395,6 +408,9 @@ fn written_through(
 
 impl Drop for OpenFile {
     fn drop(&mut self) {
+        if crate::notify::any() {
+            crate::notify::closed(self);
+        }
         self.object.released(self);
         if let Some(mount) = written_through(self.status(), self.place.as_ref()) {
             mount.count_writer(false);

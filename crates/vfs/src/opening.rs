@@ -14,7 +14,7 @@ use crate::node::{Kind, New, Node, Opened};
 use crate::object::{Object, OpenFile, Status, Stop};
 use crate::path::{Last, LastName, Name, Start, Walk};
 use crate::pipe;
-use crate::{names, path};
+use crate::{names, notify, path};
 
 bitflags::bitflags! {
     /// Flags of open(2) that say how to open, and do not stay.
@@ -112,7 +112,9 @@ async fn open_unnamed(start: Start<'_>, path: &[u8], request: Request) -> Result
     let new = new_file(start.who, request.permissions);
     let linkable = !request.how.contains(How::EXCLUSIVE);
     let dentry = directory.node().create_unnamed(&directory.dentry, new, linkable)?;
-    describe(Place { mount: directory.mount, dentry }, request.status).await
+    let open = describe(Place { mount: directory.mount, dentry }, request.status).await?;
+    notify::opened(&open);
+    Ok(open)
 }
 
 fn new_file(who: &Credentials, permissions: u32) -> New<'static> {
@@ -129,7 +131,9 @@ async fn create(
     let new = new_file(who, request.permissions);
     let place = names::make_in(parent, name, who, new).await?;
     // Whoever makes a file may open it in any way, whatever its permissions say.
-    describe(place, request.status).await
+    let open = describe(place, request.status).await?;
+    notify::opened(&open);
+    Ok(open)
 }
 
 /// Opens what `O_CREAT` found to be there.
@@ -143,15 +147,23 @@ async fn open_existing(place: Place, who: &Credentials, request: Request) -> Res
     open_place(place, who, request).await
 }
 
-/// Opens a place that a walk gave.
+/// Makes a description of a place for the LibOS's own use: nobody is told that it was opened.
 ///
 /// # Errors
 /// As [`open`].
-pub async fn open_place(
+pub async fn open_unseen(
     place: Place,
     who: &Credentials,
     request: Request,
 ) -> Result<Arc<OpenFile>> {
+    check_access(&place, who, request)?;
+    let open = describe(place, request.status).await?;
+    open.set_unseen();
+    Ok(open)
+}
+
+/// Opens a place that a walk gave.
+async fn open_place(place: Place, who: &Credentials, request: Request) -> Result<Arc<OpenFile>> {
     let kind = place.node().kind();
     let status = request.status;
     if request.how.contains(How::DIRECTORY) && kind != Kind::Directory {
@@ -166,8 +178,13 @@ pub async fn open_place(
     }
     check_access(&place, who, request)?;
     let open = describe(place, status).await?;
+    if kind != Kind::Pipe {
+        // A named pipe is open when both sides are: who waits for that tells it.
+        notify::opened(&open);
+    }
     if request.how.contains(How::TRUNCATE) && kind == Kind::File {
         truncate(open.object(), 0).await?;
+        notify::modified(&open);
     }
     Ok(open)
 }

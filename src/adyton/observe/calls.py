@@ -169,7 +169,7 @@ epoll_ctl          fd epollop fd epollevent
 tgkill             int int sig
 waitid             int int ptr wait ptr
 inotify_init
-inotify_add_watch  fd path hex
+inotify_add_watch  fd path inotify
 inotify_rm_watch   fd int
 openat             dirfd path open mode
 mkdirat            dirfd path mode

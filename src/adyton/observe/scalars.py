@@ -128,6 +128,7 @@ _FLAG_SETS: dict[str, dict[int, str]] = {
     "getrandom": constants.RANDOM,
     "cloexec": constants.CLOEXEC,
     "efd": constants.EVENTFD,
+    "inotify": constants.INOTIFY,
     "wait": constants.WAIT,
     "msg": constants.MESSAGE,
     "fdflags": constants.FD_FLAGS,

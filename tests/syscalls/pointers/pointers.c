@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -154,6 +155,7 @@ int main(void)
         {"epoll_wait", SYS_epoll_wait, 2, {ep, A(out), 4, 0}},
         {"epoll_pwait", SYS_epoll_pwait, 2 | 16, {ep, A(out), 4, 0, A(&signals), 8}},
         {"epoll_ctl", SYS_epoll_ctl, 8, {ep, EPOLL_CTL_MOD, e, A(&event)}},
+        {"inotify_add_watch", SYS_inotify_add_watch, 2, {inotify_init(), A("f"), IN_OPEN}},
         {"signalfd4", SYS_signalfd4, 2, {-1, A(&signals), 8, 0}},
         {"memfd_create", SYS_memfd_create, 1, {A("m"), 0}},
         {"getrandom", SYS_getrandom, 1, {A(out), 64, 0}},

@@ -129,6 +129,7 @@ fn of_names(number: usize) -> Rows {
         | nr::UNLINKAT
         | nr::FCHMODAT
         | nr::FCHOWNAT
+        | nr::INOTIFY_ADD_WATCH
         | nr::FREMOVEXATTR => &[(1, Text)],
         nr::OPENAT2 => &[(1, Text), (2, Read(24))],
         nr::UTIMENSAT => &[(1, Text), (2, Read(32))],

@@ -13,6 +13,7 @@ use vfs::descriptor::OnExec;
 use vfs::epoll::Epoll;
 use vfs::eventfd::{self, EventFd};
 use vfs::node::{Followed, Kind, Opened};
+use vfs::notify::inotify::Inotify;
 use vfs::object::{OpenFile, Status};
 use vfs::pipe;
 use vfs::socketpair::Socket;
@@ -123,6 +124,18 @@ fn details(file: &OpenFile) -> String {
         return format!("sigmask:\t{:016x}\n", signals.wanted().bits());
     }
     let mut text = String::new();
+    if let Some(queue) = file.downcast::<Inotify>() {
+        for watch in queue.watches() {
+            let _ = writeln!(
+                text,
+                "inotify wd:{:x} ino:{:x} sdev:{:x} mask:{:x} ignored_mask:0 ",
+                watch.descriptor,
+                watch.stat.inode,
+                watch.stat.device,
+                watch.mask.bits()
+            );
+        }
+    }
     if let Some(set) = file.downcast::<Epoll>() {
         for (fd, interest) in set.list() {
             let _ = writeln!(
@@ -176,6 +189,8 @@ fn unnamed(file: &OpenFile) -> String {
         "anon_inode:[eventpoll]".into()
     } else if file.downcast::<TimerFd>().is_some() {
         "anon_inode:[timerfd]".into()
+    } else if file.downcast::<Inotify>().is_some() {
+        "anon_inode:inotify".into()
     } else if file.downcast::<SignalFd>().is_some() {
         "anon_inode:[signalfd]".into()
     } else {

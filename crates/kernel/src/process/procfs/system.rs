@@ -170,9 +170,20 @@ fn sys(kernel: &'static Kernel) -> Make {
 fn fs() -> Vec<(&'static str, Make)> {
     alloc::vec![
         ("file-max", constant("9223372036854775807\n")),
+        ("inotify", folder(inotify())),
         ("file-nr", constant("0\t0\t9223372036854775807\n")),
         ("nr_open", constant("1048576\n")),
         ("pipe-max-size", constant("1048576\n")),
+    ]
+}
+
+fn inotify() -> Vec<(&'static str, Make)> {
+    use vfs::notify::inotify::{MAX_INSTANCES, MAX_QUEUED, MAX_WATCHES};
+    let limit = |value: usize| made(move || format!("{value}\n").into_bytes());
+    alloc::vec![
+        ("max_queued_events", limit(MAX_QUEUED)),
+        ("max_user_instances", limit(MAX_INSTANCES)),
+        ("max_user_watches", limit(MAX_WATCHES)),
     ]
 }
 

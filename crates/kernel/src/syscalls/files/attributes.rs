@@ -80,8 +80,7 @@ async fn set_permissions(named: &Named, who: &Credentials, mode: u32) -> Result<
     if !who.in_group(owner.gid) && !who.has(Capabilities::FSETID) {
         mode &= !SET_GID;
     }
-    place.node().change(Change::Permissions(mode)).finished().await?;
-    Ok(0)
+    change(place, Change::Permissions(mode)).await
 }
 
 /// chown(2).
@@ -132,7 +131,13 @@ async fn set_owner(named: &Named, who: &Credentials, uid: u32, gid: u32) -> Resu
         }
     }
     let given = |id: u32| (id != KEEP).then_some(id);
-    place.node().change(Change::Owner(given(uid), given(gid), mode)).finished().await?;
+    change(place, Change::Owner(given(uid), given(gid), mode)).await
+}
+
+/// Makes a change that was checked, and tells who watches the file.
+async fn change(place: &Place, change: Change) -> Result<u64> {
+    place.node().change(change).finished().await?;
+    vfs::notify::changed(&place.dentry, change);
     Ok(0)
 }
 
@@ -232,6 +237,5 @@ async fn set_times(named: &Named, who: &Credentials, times: [Time; 2]) -> Result
         }
         who.check(owner, Access::WRITE)?;
     }
-    place.node().change(Change::Times(times[0], times[1])).finished().await?;
-    Ok(0)
+    change(place, Change::Times(times[0], times[1])).await
 }

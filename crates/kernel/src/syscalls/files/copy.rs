@@ -131,6 +131,10 @@ async fn copy(cx: &Context<'_>, from: &mut Side, to: &mut Side, len: usize) -> R
             break outcome;
         }
     };
+    if done > 0 {
+        vfs::notify::accessed(&from.file);
+        vfs::notify::modified(&to.file);
+    }
     or_signal(cx, if done > 0 { Ok(done) } else { outcome.map(|()| 0) })
 }
 

@@ -41,8 +41,14 @@ pub(super) async fn getdents(cx: &Context<'_>, args: &Arguments, old: bool) -> R
     let room = usize::try_from(args.uint(2)).unwrap_or(GATHERED).min(GATHERED);
     let (bytes, position) = loop {
         match gather(&file, layout, room) {
-            Ok(gathered) => break gathered,
-            Err(Stop::Error(error)) => return Err(error),
+            Ok(gathered) => {
+                vfs::notify::accessed(&file);
+                break gathered;
+            }
+            Err(Stop::Error(error)) => {
+                vfs::notify::accessed(&file);
+                return Err(error);
+            }
             Err(Stop::Fill { offset, len }) => file.object().fill(offset, len).await?,
             Err(Stop::WouldBlock) => return Err(Errno::EIO.because("a directory blocks")),
         }

@@ -318,6 +318,7 @@ impl File {
     fn touch(&self) {
         if let Named::Place(place) = &self.named {
             place.node().touch_changed();
+            vfs::notify::attributes(&place.dentry);
         }
     }
 }

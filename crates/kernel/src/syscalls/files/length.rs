@@ -85,14 +85,16 @@ pub(super) async fn truncate(cx: &Context<'_>, args: &Arguments) -> Result<u64> 
     who.check(place.node().owner(), Access::WRITE)?;
     check_limit(cx, len)?;
     let object: Arc<dyn Object> = Arc::<dyn vfs::node::Node>::clone(place.node());
+    let dentry = Arc::clone(&place.dentry);
     // A description for the time of the call: ETXTBSY while the file runs.
     let request = vfs::opening::Request {
         status: Status::WRITE,
         how: vfs::opening::How::empty(),
         permissions: 0,
     };
-    let _open = vfs::opening::open_place(place, &who, request).await?;
+    let _open = vfs::opening::open_unseen(place, &who, request).await?;
     vfs::opening::truncate(&object, len).await?;
+    vfs::notify::cut(&dentry);
     Ok(0)
 }
 
@@ -105,6 +107,9 @@ pub(super) async fn ftruncate(cx: &Context<'_>, args: &Arguments) -> Result<u64>
     }
     check_limit(cx, len)?;
     vfs::opening::truncate(file.object(), len).await?;
+    if let Some(place) = file.place() {
+        vfs::notify::cut(&place.dentry);
+    }
     Ok(0)
 }
 
@@ -171,6 +176,7 @@ pub(super) async fn fallocate(cx: &Context<'_>, args: &Arguments) -> Result<u64>
     if let Some(settled) = object.settle() {
         settled.await?;
     }
+    vfs::notify::modified(&file);
     Ok(0)
 }
 

@@ -8,6 +8,7 @@ mod descriptors;
 pub(in crate::syscalls) mod directory;
 mod eventfd;
 mod extended;
+mod inotify;
 mod length;
 mod locks;
 mod memfd;
@@ -117,6 +118,7 @@ async fn by_name(cx: &Context<'_>, number: usize, args: &Arguments) -> Option<Re
         nr::NAME_TO_HANDLE_AT => recent::name_to_handle_at(cx, args).await,
         nr::FILE_GETATTR | nr::FILE_SETATTR => recent::file_attributes(cx, args).await,
         nr::TRUNCATE => length::truncate(cx, args).await,
+        nr::INOTIFY_ADD_WATCH => inotify::add_watch(cx, args).await,
         _ => return changing(cx, number, args).await,
     })
 }

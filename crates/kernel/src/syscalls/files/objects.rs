@@ -6,7 +6,7 @@ use vfs::anonymous::Owner;
 use vfs::descriptor::OnExec;
 use vfs::object::Status;
 
-use super::{eventfd, memfd, pipe, signalfd, timerfd};
+use super::{eventfd, inotify, memfd, pipe, signalfd, timerfd};
 use crate::arguments::Arguments;
 use crate::context::Context;
 
@@ -22,6 +22,9 @@ pub(super) fn at_once(cx: &Context<'_>, number: usize, args: &Arguments) -> Opti
         nr::PIPE2 => pipe::pipe2(cx, args),
         nr::EVENTFD => eventfd::eventfd(cx, args),
         nr::EVENTFD2 => eventfd::eventfd2(cx, args),
+        nr::INOTIFY_INIT => inotify::inotify_init(cx),
+        nr::INOTIFY_INIT1 => inotify::inotify_init1(cx, args),
+        nr::INOTIFY_RM_WATCH => inotify::rm_watch(cx, args),
         nr::MEMFD_CREATE => memfd::memfd_create(cx, args),
         nr::SIGNALFD => signalfd::signalfd(cx, args),
         nr::SIGNALFD4 => signalfd::signalfd4(cx, args),

@@ -153,6 +153,9 @@ async fn open_at(
     if let Some(other_side) = vfs::opening::other_side(&file) {
         cx.interruptible(core::pin::pin!(other_side)).await?;
     }
+    if file.downcast::<vfs::pipe::End>().is_some() {
+        vfs::notify::opened(&file);
+    }
     let on_exec =
         if request.how.contains(How::CLOSE_ON_EXEC) { OnExec::Close } else { OnExec::Keep };
     Ok(reserved.fill(file, on_exec).into())

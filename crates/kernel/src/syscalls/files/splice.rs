@@ -91,6 +91,10 @@ pub(super) async fn splice(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
         }
         (None, None) => Err(Errno::EINVAL.because("neither end is a pipe")),
     };
+    if matches!(done, Ok(1..)) {
+        vfs::notify::modified(&to);
+        vfs::notify::accessed(&from);
+    }
     or_signal(cx, done)
 }
 

@@ -262,7 +262,9 @@ impl<'a> Transfer<'a> {
     fn attempt_in(&mut self, partial: Partial) -> Attempt<()> {
         let Self { file, at, buffers, done, .. } = self;
         let object = file.object();
-        if buffers.room() == 0 {
+        // Event objects have their own word about a buffer without room.
+        let answers = object.seeks_in_vain() && !object.ignores_seeks();
+        if buffers.room() == 0 && !answers {
             let directory = object.node().is_some_and(|node| node.kind() == Kind::Directory);
             return if directory {
                 Err(Errno::EISDIR.because("a directory is read by getdents64").into())
@@ -412,9 +414,21 @@ impl<'a> Transfer<'a> {
         self.flags.contains(Flags::NO_WAIT) || self.file.nonblocking()
     }
 
+    /// Tells those who watch the file.
+    #[cold]
+    fn tell(&self) {
+        match self.way {
+            Way::In => vfs::notify::accessed(self.file),
+            Way::Out => vfs::notify::modified(self.file),
+        }
+    }
+
     /// What the call returns.
     fn finish(&self, cx: &Context<'_>, outcome: Result<()>) -> Result<u64> {
         if self.done > 0 {
+            if vfs::notify::any() {
+                self.tell();
+            }
             return Ok(self.done as u64);
         }
         if let Err(error) = outcome {

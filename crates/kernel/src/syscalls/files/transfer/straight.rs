@@ -137,7 +137,8 @@ fn is_straight(file: &OpenFile, way: Way, len: usize) -> bool {
         Way::In => file.readable(),
         Way::Out => file.writable() && len <= ATOMIC && object.settle().is_none(),
     };
-    allowed && len != 0 && !object.seekable()
+    // Those who watch a named pipe are told by a transfer.
+    allowed && len != 0 && !object.seekable() && !(vfs::notify::any() && file.place().is_some())
 }
 
 /// Apart, so that nothing is copied of what did not stop.

@@ -7,7 +7,7 @@
 //! - [`object`]: what can be opened, and [`object::OpenFile`], the open file description.
 //! - [`descriptor`]: the table of descriptors; [`lock`], [`seal`]: locks and seals on files; [`credentials`]: who asks;
 //!   [`extended`]: extended attributes.
-//! - [`notify`]: who watches files (inotify).
+//! - [`notify`]: who watches files (inotify); [`driven`]: who hears of a description by a signal.
 //! - [`node`], [`dentry`], [`mount`]: inodes, their names, the tree of mounts.
 //! - [`path`], [`names`], [`opening`]: the walk over names; making, moving, removing and opening them.
 //! - file systems: [`tree`] (memory, over an optional lower layer), [`host`] (the host's files).
@@ -27,6 +27,7 @@ pub mod credentials;
 pub mod dentry;
 pub mod descriptor;
 pub mod device;
+pub mod driven;
 pub mod epoll;
 pub mod eventfd;
 pub mod extended;

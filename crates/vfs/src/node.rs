@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use abi::Errno;
 use abi::errno::Result;
@@ -296,6 +296,11 @@ pub trait Node: Object {
 
     /// Its extended attributes; `None`: it can have none.
     fn extended(&self) -> Option<Keeper<'_>> {
+        None
+    }
+
+    /// How long lives what is written to it (`F_SET_RW_HINT`), if it remembers that.
+    fn write_hint(&self) -> Option<&AtomicU8> {
         None
     }
 

@@ -2,10 +2,11 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::any::Any;
 use core::future::Future;
 use core::pin::Pin;
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 
 use abi::Errno;
 use abi::errno::{Error, Result};
@@ -228,6 +229,12 @@ pub trait Object: Any + Send + Sync {
         None
     }
 
+    /// The queues whose wake-ups are signals, asked for when signal-driven I/O begins; empty: the object has
+    /// none of it.
+    fn signal_sources(&self) -> Vec<crate::driven::Source<'_>> {
+        Vec::new()
+    }
+
     /// Whether the host may make it ready, at any moment.
     fn is_outside(&self) -> bool {
         false
@@ -300,6 +307,12 @@ pub struct OpenFile {
     place: Option<crate::mount::Place>,
     /// Made for the LibOS's own use: nobody is told of what it does.
     unseen: AtomicBool,
+    /// It made the file that it opened.
+    created: AtomicBool,
+    /// How long lives what is written, where no inode keeps it.
+    hint: AtomicU8,
+    /// Who hears of it by signals; most have none of that.
+    driven: Mutex<Option<Box<crate::driven::State>>>,
 }
 
 impl OpenFile {
@@ -318,6 +331,9 @@ impl OpenFile {
             position: Mutex::new(0),
             place,
             unseen: AtomicBool::new(false),
+            created: AtomicBool::new(false),
+            hint: AtomicU8::new(0),
+            driven: Mutex::new(None),
         })
     }
 
@@ -384,6 +400,57 @@ impl OpenFile {
     /// Whether those who watch the file are told of what it does.
     pub(crate) fn is_told(&self) -> bool {
         !self.unseen.load(Ordering::Relaxed) && !self.status().contains(Status::PATH)
+    }
+
+    /// It made the file that it opened.
+    pub(crate) fn set_created(&self) {
+        self.created.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it made the file that it opened (`F_CREATED_QUERY`).
+    pub fn created(&self) -> bool {
+        self.created.load(Ordering::Relaxed)
+    }
+
+    /// Who hears of it by signals.
+    pub fn owner(&self) -> crate::driven::Owner {
+        self.driven.lock().as_ref().map(|state| state.owner).unwrap_or_default()
+    }
+
+    /// Changes who hears of it.
+    pub fn set_owner(&self, change: impl FnOnce(&mut crate::driven::Owner)) {
+        change(&mut self.driven.lock().get_or_insert_default().owner);
+    }
+
+    /// How long lives what is written (`F_GET_RW_HINT`): the inode's, where there is one that keeps it.
+    pub fn write_hint(&self) -> u8 {
+        self.hint().load(Ordering::Relaxed)
+    }
+
+    /// Says so.
+    pub fn set_write_hint(&self, hint: u8) {
+        self.hint().store(hint, Ordering::Relaxed);
+    }
+
+    fn hint(&self) -> &AtomicU8 {
+        let node = self.place.as_ref().map(crate::mount::Place::node);
+        node.and_then(|node| node.write_hint()).unwrap_or(&self.hint)
+    }
+
+    /// Begins or ends signal-driven I/O with subscriptions to [`Object::signal_sources`]; false: there was
+    /// none to end.
+    pub fn set_subscriptions(&self, new: Vec<executor::wait_queue::Subscription>) -> bool {
+        let on = !new.is_empty();
+        let old = {
+            let mut driven = self.driven.lock();
+            let state = driven.get_or_insert_default();
+            core::mem::replace(&mut state.subscriptions, new)
+        };
+        if !on && old.is_empty() {
+            return false;
+        }
+        self.set_status(Status::ASYNC, if on { Status::ASYNC } else { Status::empty() });
+        true
     }
 
     /// What it is ready for now.

@@ -132,6 +132,7 @@ async fn create(
     let place = names::make_in(parent, name, who, new).await?;
     // Whoever makes a file may open it in any way, whatever its permissions say.
     let open = describe(place, request.status).await?;
+    open.set_created();
     notify::opened(&open);
     Ok(open)
 }

@@ -20,9 +20,10 @@ use executor::wait_queue::WaitQueue;
 use platform::arena::{Extent, PAGE};
 use platform::budget::Charge;
 use platform::sync::Mutex;
-use platform::user::{Sink, Source};
+use platform::user::Sink;
 
 use crate::anonymous::{Identity, Owner};
+use crate::driven::{Band, Source};
 use crate::object::{Attempt, Events, IoctlArgument, Object, OpenFile, Stat, Status, Stop};
 
 /// Bytes that a write must not exceed to be atomic: one slot.
@@ -47,6 +48,9 @@ pub struct Pipe {
     writers: WaitQueue,
     /// Woken with either: for those who opened a FIFO for both.
     both: WaitQueue,
+    /// Woken by each write, and by each read: for signals.
+    written: WaitQueue,
+    read: WaitQueue,
     /// A blocking read found nothing, and may wait: who leaves something wakes the next.
     reader_blocked: AtomicBool,
     /// The same for a blocking write.
@@ -61,7 +65,11 @@ struct State {
     capacity: usize,
     readers: usize,
     writers: usize,
-    both: usize,
+    /// Who hears by other queues than the readers' and the writers': ends that do both, and one more once
+    /// an end has asked for signals.
+    others: usize,
+    /// An end has asked for signals.
+    signals: bool,
     /// How often it was opened for writing; an end that saw no writer yet does not report HUP.
     writers_ever: u64,
 }
@@ -113,12 +121,15 @@ impl Pipe {
                 capacity: SLOTS,
                 readers: 0,
                 writers: 0,
-                both: 0,
+                others: 0,
+                signals: false,
                 writers_ever: 0,
             }),
             readers: WaitQueue::new(),
             writers: WaitQueue::new(),
             both: WaitQueue::new(),
+            written: WaitQueue::new(),
+            read: WaitQueue::new(),
             reader_blocked: AtomicBool::new(false),
             writer_blocked: AtomicBool::new(false),
             identity: Identity::new(owner),
@@ -142,7 +153,7 @@ impl Pipe {
             let mut state = self.state.lock();
             state.readers += usize::from(role != Role::Writes);
             state.writers += usize::from(role != Role::Reads);
-            state.both += usize::from(role == Role::Both);
+            state.others += usize::from(role == Role::Both);
             let before = if state.writers == 0 { state.writers_ever } else { SAW_A_WRITER };
             state.writers_ever += u64::from(role != Role::Reads);
             before
@@ -168,12 +179,13 @@ impl Pipe {
         let mut state = self.state.lock();
         state.readers -= usize::from(role != Role::Writes);
         state.writers -= usize::from(role != Role::Reads);
-        state.both -= usize::from(role == Role::Both);
+        state.others -= usize::from(role == Role::Both);
         let (no_reader, no_writer) = (state.readers == 0, state.writers == 0);
         if no_reader && no_writer {
             state.slots.clear();
             state.spare.clear();
         }
+        let others = state.others > 0;
         drop(state);
         if no_reader {
             self.writers.wake_all();
@@ -181,6 +193,26 @@ impl Pipe {
         if no_writer {
             self.readers.wake_all();
         }
+        if others && no_reader != no_writer {
+            self.written.wake_all();
+            self.read.wake_all();
+        }
+    }
+
+    /// Tells those who don't hear of it as readers that something was written.
+    #[cold]
+    fn tell_written(&self) {
+        self.both.wake_all();
+        self.written.wake_all();
+    }
+
+    /// Tells those who don't hear of it as writers that something was read.
+    #[cold]
+    fn tell_read(&self, room_again: bool) {
+        if room_again {
+            self.both.wake_all();
+        }
+        self.read.wake_all();
     }
 }
 
@@ -235,7 +267,7 @@ impl State {
     }
 
     /// Puts what `source` has behind what is there, as far as slots reach; `None`: no memory.
-    fn put(&mut self, source: &mut dyn Source, packet: bool) -> Option<usize> {
+    fn put(&mut self, source: &mut dyn platform::user::Source, packet: bool) -> Option<usize> {
         let merged = if packet { Some(0) } else { self.merge(source) };
         let mut done = merged.unwrap_or(0);
         let mut faulted = merged.is_none();
@@ -260,7 +292,7 @@ impl State {
 
     /// Puts the part of a write that fills no page behind the last slot's bytes, if it fits; `None`:
     /// it could not be read whole, and nothing was put.
-    fn merge(&mut self, source: &mut dyn Source) -> Option<usize> {
+    fn merge(&mut self, source: &mut dyn platform::user::Source) -> Option<usize> {
         let rest = source.left() % PAGE;
         let Some(last) = self.slots.back_mut() else { return Some(0) };
         let end = last.start + last.len;
@@ -359,13 +391,13 @@ impl Object for End {
         let done = state.take(sink);
         let room_again = was_full && !state.is_full();
         let more = !state.slots.is_empty();
-        let both = state.both > 0;
+        let others = state.others > 0;
         drop(state);
         if room_again {
             self.pipe.writers.wake(1);
-            if both {
-                self.pipe.both.wake_all();
-            }
+        }
+        if others && done > 0 {
+            self.pipe.tell_read(room_again);
         }
         if more {
             wake_next(&self.pipe.readers, &self.pipe.reader_blocked);
@@ -377,7 +409,7 @@ impl Object for End {
         &self,
         open: &OpenFile,
         _offset: Option<u64>,
-        source: &mut dyn Source,
+        source: &mut dyn platform::user::Source,
     ) -> Attempt<(usize, u64)> {
         if source.left() == 0 {
             return Ok((0, 0));
@@ -393,13 +425,13 @@ impl Object for End {
                 .into());
         };
         let full = state.is_full();
-        let both = state.both > 0;
+        let others = state.others > 0;
         drop(state);
         if done > 0 {
             // Not only when it was empty: epoll's edges are one for each write.
             self.pipe.readers.wake(1);
-            if both {
-                self.pipe.both.wake_all();
+            if others {
+                self.pipe.tell_written();
             }
             if !full {
                 wake_next(&self.pipe.writers, &self.pipe.writer_blocked);
@@ -438,6 +470,22 @@ impl Object for End {
             Role::Writes => &self.pipe.writers,
             Role::Both => &self.pipe.both,
         })
+    }
+
+    fn signal_sources(&self) -> Vec<Source<'_>> {
+        let mut state = self.pipe.state.lock();
+        if !core::mem::replace(&mut state.signals, true) {
+            state.others += 1;
+        }
+        drop(state);
+        let mut sources = Vec::new();
+        if self.role != Role::Writes {
+            sources.push((&self.pipe.written, Some(Band::In)));
+        }
+        if self.role != Role::Reads {
+            sources.push((&self.pipe.read, Some(Band::Out)));
+        }
+        sources
     }
 
     fn ioctl(

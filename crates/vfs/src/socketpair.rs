@@ -299,6 +299,10 @@ impl Object for Socket {
         Some(&self.mine().queue)
     }
 
+    fn signal_sources(&self) -> Vec<crate::driven::Source<'_>> {
+        alloc::vec![(&self.mine().queue, None)]
+    }
+
     fn ioctl(
         &self,
         _open: &OpenFile,

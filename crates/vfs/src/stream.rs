@@ -394,6 +394,10 @@ impl Object for Stream {
         self.may_block().then_some(&self.bell.queue)
     }
 
+    fn signal_sources(&self) -> alloc::vec::Vec<crate::driven::Source<'_>> {
+        self.readiness().map(|queue| (queue, None)).into_iter().collect()
+    }
+
     fn ioctl(
         &self,
         open: &OpenFile,

@@ -74,6 +74,14 @@ impl Info {
             .put(24, value.to_le_bytes())
     }
 
+    /// Something can be done with a descriptor.
+    pub fn ready(signal: Signal, code: i32, band: i64, fd: i32) -> Self {
+        // Codes above 0 are the signal's own where it has such.
+        let own = SignalSet::SYNCHRONOUS.contains(signal) || signal == Signal::CHLD;
+        let code = if own { SI_SIGIO } else { code };
+        Self::new(signal, code).put(16, band.to_le_bytes()).put(24, fd.to_le_bytes())
+    }
+
     /// A child changed its state.
     pub fn child(code: i32, pid: u32, uid: u32, status: i32) -> Self {
         Self::sent(Signal::CHLD, code, pid, uid).put(24, status.to_le_bytes())

@@ -9,7 +9,8 @@
 //! - [`number`], [`info`], [`queue`]: signals, `siginfo_t`, what is pending.
 //! - [`state`]: what threads and processes remember; [`alternate`]: alternate stacks.
 //! - [`fault`]: processor exceptions as signals.
-//! - [`wait`]: sigsuspend, sigtimedwait, pause; [`descriptor`]: signalfd; [`timers`]: alarms that send signals.
+//! - [`wait`]: sigsuspend, sigtimedwait, pause; [`descriptor`]: signalfd; [`driven`]: signals of
+//!   descriptors; [`timers`]: alarms that send signals.
 //!
 //! Neighbours: `process` owns the states, `syscalls::signals` and `syscalls::time` call in here.
 
@@ -17,6 +18,7 @@ pub mod action;
 pub mod alternate;
 pub mod deliver;
 pub mod descriptor;
+pub mod driven;
 pub mod fault;
 pub mod frame;
 pub mod info;

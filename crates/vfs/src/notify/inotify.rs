@@ -22,6 +22,7 @@ use platform::user::Sink;
 
 use super::{Event, Mark, Mask};
 use crate::anonymous::{Identity, Owner};
+use crate::driven::{Band, Source};
 use crate::node::Node;
 use crate::object::{Attempt, Events, IoctlArgument, Object, OpenFile, Stat, Status, Stop};
 use crate::pipe::FIONREAD;
@@ -172,14 +173,16 @@ impl Inotify {
         }
         let of_inode = event.mask.intersects(Mask::DELETE_SELF | Mask::MOVE_SELF);
         let shown = if of_inode { event.mask - Mask::DIRECTORY } else { event.mask };
-        state.put(Queued {
+        let new = state.put(Queued {
             descriptor: mark.descriptor,
             mask: shown,
             cookie: event.cookie,
             name: event.name.map(Vec::from).unwrap_or_default(),
         });
         drop(state);
-        self.queue.wake_all();
+        if new {
+            self.queue.wake_all();
+        }
         if mark.mask().contains(Mask::ONCE) {
             self.end(mark);
         }
@@ -221,13 +224,15 @@ impl State {
         number
     }
 
-    fn put(&mut self, event: Queued) {
+    /// Queues an event; false: nothing new is there.
+    fn put(&mut self, event: Queued) -> bool {
         if self.events.len() >= MAX_QUEUED || budget::available() < RESERVE {
-            if !core::mem::replace(&mut self.overflowed, true) {
+            let first = !core::mem::replace(&mut self.overflowed, true);
+            if first {
                 let (mask, name) = (Mask::OVERFLOW, Vec::new());
                 self.events.push_back(Queued { descriptor: -1, mask, cookie: 0, name });
             }
-            return;
+            return first;
         }
         let same = |last: &Queued| {
             last.mask != Mask::IGNORED
@@ -235,9 +240,11 @@ impl State {
                 && last.descriptor == event.descriptor
                 && last.name == event.name
         };
-        if !self.events.back().is_some_and(same) {
+        let new = !self.events.back().is_some_and(same);
+        if new {
             self.events.push_back(event);
         }
+        new
     }
 }
 
@@ -306,6 +313,10 @@ impl Object for Inotify {
 
     fn readiness(&self) -> Option<&WaitQueue> {
         Some(&self.queue)
+    }
+
+    fn signal_sources(&self) -> Vec<Source<'_>> {
+        alloc::vec![(&self.queue, Some(Band::In))]
     }
 
     fn ioctl(

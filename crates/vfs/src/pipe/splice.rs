@@ -361,11 +361,11 @@ impl Pipe {
 
     /// Tells that slots were added.
     fn filled(&self, state: Guard<'_, State>) {
-        let (full, both) = (state.is_full(), state.both > 0);
+        let (full, others) = (state.is_full(), state.others > 0);
         drop(state);
         self.readers.wake(1);
-        if both {
-            self.both.wake_all();
+        if others {
+            self.tell_written();
         }
         if !full {
             wake_next(&self.writers, &self.writer_blocked);
@@ -375,13 +375,13 @@ impl Pipe {
     /// Tells that slots were taken.
     fn emptied(&self, state: Guard<'_, State>, was_full: bool) {
         let room_again = was_full && !state.is_full();
-        let (more, both) = (!state.slots.is_empty(), state.both > 0);
+        let (more, others) = (!state.slots.is_empty(), state.others > 0);
         drop(state);
         if room_again {
             self.writers.wake(1);
-            if both {
-                self.both.wake_all();
-            }
+        }
+        if others {
+            self.tell_read(room_again);
         }
         if more {
             wake_next(&self.readers, &self.reader_blocked);

@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::any::Any;
-use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, Ordering};
 
 use abi::Errno;
 use abi::errno::Result;
@@ -41,6 +41,8 @@ pub struct File {
     turns: Turns,
     /// Only files that were made for it can be sealed.
     seals: Once<Seals>,
+    /// How long lives what is written.
+    hint: AtomicU8,
     /// It was made without a name and may get one (`O_TMPFILE`).
     linkable: AtomicBool,
 }
@@ -81,6 +83,7 @@ impl File {
             cut: Mutex::new(None),
             turns: Turns::new(),
             seals: Once::new(),
+            hint: AtomicU8::new(0),
             linkable: AtomicBool::new(false),
         }
     }
@@ -279,6 +282,10 @@ impl Node for File {
 
     fn extended(&self) -> Option<Keeper<'_>> {
         Some(super::keeper(&self.attributes, self.origin.as_ref()))
+    }
+
+    fn write_hint(&self) -> Option<&AtomicU8> {
+        Some(&self.hint)
     }
 
     fn touch_changed(&self) {

@@ -9,6 +9,7 @@ use vfs::node::Kind;
 use vfs::object::{IoctlArgument, Status};
 
 use super::length::open_file;
+use super::ownership::{self, FIOGETOWN, FIOSETOWN, SIOCGPGRP, SIOCSPGRP};
 use crate::arguments::Arguments;
 use crate::context::Context;
 
@@ -47,11 +48,22 @@ pub(super) fn ioctl(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     match request {
         FIOCLEX => cx.process.files.set_on_exec(args.fd(0), OnExec::Close).map(|()| 0),
         FIONCLEX => cx.process.files.set_on_exec(args.fd(0), OnExec::Keep).map(|()| 0),
-        FIONBIO | FIOASYNC => {
-            let flag = if request == FIONBIO { Status::NONBLOCK } else { Status::ASYNC };
+        FIONBIO => {
             let on: i32 = cx.read(value)?;
+            let flag = Status::NONBLOCK;
             file.set_status(flag, if on == 0 { Status::empty() } else { flag });
             Ok(0)
+        }
+        FIOASYNC => {
+            let on = cx.read::<i32>(value)? != 0;
+            let same = file.status().contains(Status::ASYNC) == on;
+            if !same && !ownership::set_driven(cx, &file, args.fd(0), on) {
+                return Err(Errno::ENOTTY.because("it sends no signals"));
+            }
+            Ok(0)
+        }
+        FIOSETOWN | SIOCSPGRP | FIOGETOWN | SIOCGPGRP if is_socket(object.as_ref())? => {
+            ownership::ioctl(cx, &file, request, value)
         }
         FIONREAD | FIGETBSZ if is_regular(object.as_ref())? => {
             let stat = object.stat()?;
@@ -67,6 +79,10 @@ pub(super) fn ioctl(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
             object.ioctl(&file, request, &mut Argument { cx, value })
         }
     }
+}
+
+fn is_socket(object: &dyn vfs::object::Object) -> Result<bool> {
+    Ok(Kind::of_mode(object.stat()?.mode) == Some(Kind::Socket))
 }
 
 fn is_regular(object: &dyn vfs::object::Object) -> Result<bool> {

@@ -1,17 +1,18 @@
 //! dup and fcntl.
 //!
-//! Source: dup(2), fcntl(2). Differs from Linux: `F_SETOWN`, `F_SETSIG` and leases are EINVAL, because
-//! nothing here sends SIGIO.
+//! Source: dup(2), fcntl(2). Differs from Linux: there are no leases and no `F_NOTIFY` (EINVAL, as where a
+//! file system or kernel has none).
 
 use alloc::sync::Arc;
 
 use abi::Errno;
 use abi::errno::Result;
 use vfs::descriptor::OnExec;
+use vfs::node::Kind;
 use vfs::object::{OpenFile, Status};
 use vfs::seal::Seal;
 
-use super::{locks, open};
+use super::{locks, open, ownership};
 use crate::arguments::Arguments;
 use crate::context::Context;
 
@@ -20,12 +21,20 @@ const F_GETFD: i32 = 1;
 const F_SETFD: i32 = 2;
 const F_GETFL: i32 = 3;
 const F_SETFL: i32 = 4;
-const F_GETOWN: i32 = 9;
+const F_GETLEASE: i32 = 1025;
+const F_DUPFD_QUERY: i32 = 1027;
+const F_CREATED_QUERY: i32 = 1028;
 const F_DUPFD_CLOEXEC: i32 = 1030;
 const F_SETPIPE_SZ: i32 = 1031;
 const F_GETPIPE_SZ: i32 = 1032;
 const F_ADD_SEALS: i32 = 1033;
 const F_GET_SEALS: i32 = 1034;
+const F_GET_RW_HINT: i32 = 1035;
+const F_SET_RW_HINT: i32 = 1036;
+/// What `F_GETLEASE` says when there is none: `F_UNLCK`.
+const NO_LEASE: u64 = 2;
+/// How many hints there are of how long what is written lives (`RWH_WRITE_LIFE_*`).
+const HINTS: u64 = 6;
 const FD_CLOEXEC: u64 = 1;
 const O_CLOEXEC: u32 = 0o2_000_000;
 
@@ -85,7 +94,10 @@ pub(super) fn fcntl(cx: &Context<'_>, args: &Arguments) -> Option<Result<u64>> {
     if locks::is_lock(command) {
         return locks::fcntl_at_once(cx, &file, command, value);
     }
-    let allowed = matches!(command, F_DUPFD | F_DUPFD_CLOEXEC | F_GETFD | F_SETFD | F_GETFL);
+    let allowed = matches!(
+        command,
+        F_DUPFD | F_DUPFD_CLOEXEC | F_DUPFD_QUERY | F_CREATED_QUERY | F_GETFD | F_SETFD | F_GETFL
+    );
     if file.status().contains(Status::PATH) && !allowed {
         return Some(Err(Errno::EBADF.because("the descriptor only names a file (O_PATH)")));
     }
@@ -103,20 +115,49 @@ pub(super) fn fcntl(cx: &Context<'_>, args: &Arguments) -> Option<Result<u64>> {
             files.set_on_exec(fd, if close { OnExec::Close } else { OnExec::Keep }).map(|()| 0)
         }
         F_GETFL => Ok(file.status().bits().into()),
-        F_SETFL => {
-            let changeable = Status::APPEND
-                | Status::NONBLOCK
-                | Status::ASYNC
-                | Status::DIRECT
-                | Status::NOATIME;
-            file.set_status(changeable, Status::from_bits_retain(args.uint(2)));
-            Ok(0)
-        }
-        F_GETOWN => Ok(0),
+        F_SETFL => set_status(cx, &file, fd, Status::from_bits_retain(args.uint(2))),
+        F_DUPFD_QUERY => files.get(args.int(2)).map(|other| u64::from(Arc::ptr_eq(&file, &other))),
+        F_CREATED_QUERY => Ok(file.created().into()),
+        F_GETLEASE => Ok(NO_LEASE),
+        F_GET_RW_HINT => cx.write(value, &u64::from(file.write_hint())).map(|()| 0),
+        F_SET_RW_HINT => set_hint(cx, &file, value),
         F_SETPIPE_SZ | F_GETPIPE_SZ => pipe_size(&file, command, args.uint(2)),
         F_ADD_SEALS | F_GET_SEALS => seals(&file, command, args.uint(2)),
-        _ => Err(Errno::EINVAL.because("a command that is not supported")),
+        _ => ownership::fcntl(cx, &file, command, value)
+            .unwrap_or(Err(Errno::EINVAL.because("a command that is not supported"))),
     })
+}
+
+/// `F_SETFL`.
+fn set_status(cx: &Context<'_>, file: &Arc<OpenFile>, fd: i32, wanted: Status) -> Result<u64> {
+    let changeable = Status::APPEND | Status::NONBLOCK | Status::DIRECT | Status::NOATIME;
+    let kind = Kind::of_mode(file.object().stat()?.mode);
+    if wanted.contains(Status::NOATIME)
+        && !file.status().contains(Status::NOATIME)
+        && let Some(place) = file.place()
+        && !cx.process.credentials.lock().owns(place.node().owner())
+    {
+        return Err(Errno::EPERM.because("only the owner may leave the access time alone"));
+    }
+    if wanted.contains(Status::DIRECT) && !matches!(kind, Some(Kind::File | Kind::Pipe)) {
+        return Err(Errno::EINVAL.because("it has no way around the page cache"));
+    }
+    ownership::set_flag(cx, file, fd, wanted);
+    file.set_status(changeable, wanted);
+    Ok(0)
+}
+
+/// `F_SET_RW_HINT`: how long lives what is written to the inode.
+fn set_hint(cx: &Context<'_>, file: &OpenFile, address: u64) -> Result<u64> {
+    let hint: u64 = cx.read(address)?;
+    let hint = u8::try_from(hint).ok().filter(|_| hint < HINTS);
+    let hint = hint.ok_or(Errno::EINVAL.because("no such hint"))?;
+    let owner = file.place().map(|place| place.node().owner());
+    if owner.is_some_and(|owner| !cx.process.credentials.lock().owns(owner)) {
+        return Err(Errno::EPERM.because("only the owner may give hints"));
+    }
+    file.set_write_hint(hint);
+    Ok(0)
 }
 
 /// The capacity of a pipe; only user 0 may go beyond 1 MiB.

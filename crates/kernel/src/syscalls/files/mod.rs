@@ -15,6 +15,7 @@ mod memfd;
 mod names;
 pub(crate) mod objects;
 pub(crate) mod open;
+mod ownership;
 pub(crate) mod pipe;
 mod recent;
 mod side;

@@ -1,12 +1,26 @@
 //! Advisory locks on files: records of fcntl(2), whole files of flock(2).
 //!
-//! Source: fcntl(2), flock(2), `fcntl_locking(2)`.
+//! Source: fcntl(2), flock(2), `fcntl_locking(2)`, `proc_locks(5)`.
 
+pub mod shown;
+#[cfg(test)]
+mod tests;
+
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
+use abi::Errno;
+use abi::errno::Result;
 use executor::wait_queue::WaitQueue;
-use platform::sync::Mutex;
+use platform::budget;
+use platform::sync::{Mutex, Once};
+
+/// With less memory left than this, no more locks are given.
+const RESERVE: u64 = 1 << 20;
+/// So many waits in a row are looked through for one that waits for the first.
+const CHAIN: usize = 10;
 
 /// Who holds a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,101 +49,231 @@ pub struct Record {
     pub bytes: Range<u64>,
     /// What it admits.
     pub mode: Mode,
+    /// Through which description it was taken, to be shown with that.
+    pub by: u64,
 }
 
-/// The locks of one file.
+/// A lock on a whole file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Whole {
+    /// Which description holds it.
+    pub holder: Holder,
+    /// What it admits.
+    pub mode: Mode,
+    /// The process that took it, to be shown.
+    pub pid: u32,
+}
+
+/// A lock that somebody waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Of some bytes.
+    Record(Record),
+    /// Of a whole file.
+    Whole(Whole),
+}
+
+/// The locks of one file; most files never have any.
 pub struct Locks {
+    inner: Once<Arc<Inner>>,
+}
+
+pub(crate) struct Inner {
     held: Mutex<Held>,
     changed: WaitQueue,
 }
 
+#[derive(Default)]
 struct Held {
+    /// Those of one holder stand together, in order of their bytes.
     records: Vec<Record>,
-    whole: Vec<(Holder, Mode)>,
+    whole: Vec<Whole>,
+    /// What is waited for, by the number of the wait.
+    waiting: Vec<(usize, Wanted)>,
+    /// Device and inode, once there was a lock.
+    file: Option<(u64, u64)>,
+}
+
+/// Who waits for a lock of whom, of processes that wait for one of records.
+static BLOCKED: Mutex<Vec<(usize, Holder, Holder)>> = Mutex::new(Vec::new());
+
+static NEXT_WAIT: AtomicUsize = AtomicUsize::new(0);
+
+/// Somebody waits, as long as this is there.
+pub struct Waiting {
+    inner: Arc<Inner>,
+    number: usize,
 }
 
 impl Locks {
     /// No locks.
     pub const fn new() -> Self {
-        Self {
-            held: Mutex::new(Held { records: Vec::new(), whole: Vec::new() }),
-            changed: WaitQueue::new(),
+        Self { inner: Once::new() }
+    }
+
+    fn inner(&self) -> &Arc<Inner> {
+        loop {
+            if let Some(inner) = self.inner.get() {
+                return inner;
+            }
+            let held = Mutex::new(Held::default());
+            self.inner.set(Arc::new(Inner { held, changed: WaitQueue::new() }));
         }
     }
 
     /// Woken when a lock was given up or weakened.
     pub fn changed(&self) -> &WaitQueue {
-        &self.changed
+        &self.inner().changed
+    }
+
+    /// Says which device and inode the locks are shown with.
+    pub fn set_file(&self, device: u64, inode: u64) {
+        let inner = self.inner();
+        let new = inner.held.lock().file.replace((device, inode)).is_none();
+        if new {
+            shown::remember(inner);
+        }
     }
 
     /// The first lock of somebody else that stands in the way of `wanted` (`F_GETLK`).
     pub fn conflict(&self, wanted: &Record) -> Option<Record> {
-        self.held.lock().conflict(wanted).cloned()
+        self.inner.get()?.held.lock().conflict(wanted).cloned()
     }
 
     /// Takes a record lock, replacing what the holder has on those bytes; false when somebody else's
     /// stands in the way.
-    pub fn take(&self, wanted: Record) -> bool {
+    ///
+    /// # Errors
+    /// ENOLCK when there is no memory for more locks.
+    pub fn take(&self, wanted: Record) -> Result<bool> {
+        check_memory()?;
+        let inner = self.inner();
         {
-            let mut held = self.held.lock();
+            let mut held = inner.held.lock();
             if held.conflict(&wanted).is_some() {
-                return false;
+                return Ok(false);
             }
-            held.cut(wanted.holder, &wanted.bytes);
-            held.records.push(wanted);
+            let bytes = wanted.bytes.clone();
+            held.replace(wanted.holder, &bytes, Some(wanted));
         }
         // It may be weaker than what it replaced.
-        self.changed.wake_all();
-        true
+        inner.changed.wake_all();
+        Ok(true)
     }
 
     /// Gives a holder's record locks on some bytes up.
-    pub fn release(&self, holder: Holder, bytes: &Range<u64>) {
-        self.held.lock().cut(holder, bytes);
-        self.changed.wake_all();
+    ///
+    /// # Errors
+    /// ENOLCK when there is no memory for the parts.
+    pub fn release(&self, holder: Holder, bytes: &Range<u64>) -> Result<()> {
+        let Some(inner) = self.inner.get() else { return Ok(()) };
+        if bytes.end != u64::MAX {
+            check_memory()?;
+        }
+        inner.held.lock().replace(holder, bytes, None);
+        inner.changed.wake_all();
+        Ok(())
     }
 
     /// Takes the lock on the whole file (flock); false when somebody else's stands in the way.
     ///
     /// As in Linux, a conversion gives the old lock up first, also when it then fails.
-    pub fn take_whole(&self, holder: Holder, mode: Mode) -> bool {
-        let taken = {
-            let mut held = self.held.lock();
-            if held.whole.contains(&(holder, mode)) {
-                return true;
+    ///
+    /// # Errors
+    /// ENOLCK when there is no memory for more locks.
+    pub fn take_whole(&self, wanted: Whole) -> Result<bool> {
+        check_memory()?;
+        let Whole { holder, mode, .. } = wanted;
+        let inner = self.inner();
+        let (taken, changed) = {
+            let mut held = inner.held.lock();
+            if held.whole.iter().any(|whole| whole.holder == holder && whole.mode == mode) {
+                return Ok(true);
             }
-            held.whole.retain(|(other, _)| *other != holder);
-            let free = held
-                .whole
-                .iter()
-                .all(|(_, theirs)| *theirs == Mode::Shared && mode == Mode::Shared);
+            let before = held.whole.len();
+            held.whole.retain(|other| other.holder != holder);
+            let changed = held.whole.len() < before;
+            let shared = |other: &Whole| other.mode == Mode::Shared && mode == Mode::Shared;
+            let free = held.whole.iter().all(shared);
             if free {
-                held.whole.push((holder, mode));
+                held.whole.push(wanted);
             }
-            free
+            (free, changed)
         };
-        self.changed.wake_all();
-        taken
+        // Not for nothing: who waits and tries again would wake itself.
+        if changed {
+            inner.changed.wake_all();
+        }
+        Ok(taken)
     }
 
     /// Gives the lock on the whole file up.
     pub fn release_whole(&self, holder: Holder) {
-        self.held.lock().whole.retain(|(other, _)| *other != holder);
-        self.changed.wake_all();
+        let Some(inner) = self.inner.get() else { return };
+        inner.held.lock().whole.retain(|other| other.holder != holder);
+        inner.changed.wake_all();
     }
 
     /// Gives all of a holder's locks up: its description or its process let go of the file.
     pub fn release_all(&self, holder: Holder) {
+        let Some(inner) = self.inner.get() else { return };
         {
-            let mut held = self.held.lock();
+            let mut held = inner.held.lock();
             if held.records.is_empty() && held.whole.is_empty() {
                 return;
             }
             held.records.retain(|record| record.holder != holder);
-            held.whole.retain(|(other, _)| *other != holder);
+            held.whole.retain(|other| other.holder != holder);
         }
-        self.changed.wake_all();
+        inner.changed.wake_all();
     }
+
+    /// Notes that somebody is about to wait for a lock, so that it is shown, and others can tell that to
+    /// wait for it would be a circle.
+    ///
+    /// # Errors
+    /// EDEADLK when a process would wait for one that waits for it.
+    pub fn wait(&self, wanted: Wanted) -> Result<Waiting> {
+        let inner = Arc::clone(self.inner());
+        let number = NEXT_WAIT.fetch_add(1, Ordering::Relaxed);
+        if let Wanted::Record(record) = &wanted
+            && let Holder::Process(_) = record.holder
+            && let Some(blocker) = inner.held.lock().conflict(record).map(|found| found.holder)
+        {
+            block(number, record.holder, blocker)?;
+        }
+        inner.held.lock().waiting.push((number, wanted));
+        Ok(Waiting { inner, number })
+    }
+}
+
+/// Notes that one holder waits for another.
+fn block(number: usize, waiter: Holder, blocker: Holder) -> Result<()> {
+    let mut blocked = BLOCKED.lock();
+    let mut at = blocker;
+    for _ in 0..CHAIN {
+        let Some((_, _, next)) = blocked.iter().find(|(_, who, _)| *who == at) else { break };
+        at = *next;
+        if at == waiter {
+            return Err(Errno::EDEADLK.because("who holds the lock waits for one of the caller's"));
+        }
+    }
+    blocked.push((number, waiter, blocker));
+    Ok(())
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.inner.held.lock().waiting.retain(|(number, _)| *number != self.number);
+        BLOCKED.lock().retain(|(number, ..)| *number != self.number);
+    }
+}
+
+fn check_memory() -> Result<()> {
+    if budget::available() < RESERVE {
+        return Err(Errno::ENOLCK.because("the memory limit leaves nothing for locks"));
+    }
+    Ok(())
 }
 
 impl Default for Locks {
@@ -138,26 +282,47 @@ impl Default for Locks {
     }
 }
 
+fn overlap(one: &Range<u64>, other: &Range<u64>) -> bool {
+    one.start < other.end && other.start < one.end
+}
+
+fn in_the_way(held: &Record, wanted: &Record) -> bool {
+    held.holder != wanted.holder
+        && overlap(&held.bytes, &wanted.bytes)
+        && (held.mode == Mode::Exclusive || wanted.mode == Mode::Exclusive)
+}
+
 impl Held {
     fn conflict(&self, wanted: &Record) -> Option<&Record> {
-        self.records
-            .iter()
-            .filter(|held| {
-                held.holder != wanted.holder
-                    && held.bytes.start < wanted.bytes.end
-                    && wanted.bytes.start < held.bytes.end
-                    && (held.mode == Mode::Exclusive || wanted.mode == Mode::Exclusive)
-            })
-            .min_by_key(|held| held.bytes.start)
+        self.records.iter().find(|held| in_the_way(held, wanted))
     }
 
-    /// Takes `bytes` out of the holder's records, splitting those that reach beyond.
-    fn cut(&mut self, holder: Holder, bytes: &Range<u64>) {
+    /// Takes `bytes` out of the holder's records, splitting those that reach beyond, and puts a new record
+    /// there, one with its equal neighbours.
+    fn replace(&mut self, holder: Holder, bytes: &Range<u64>, mut new: Option<Record>) {
+        let first = self.records.iter().position(|record| record.holder == holder);
+        let at = first.unwrap_or(self.records.len());
         let mut rest = Vec::new();
         self.records.retain(|record| {
-            let apart = record.bytes.end <= bytes.start || bytes.end <= record.bytes.start;
-            if record.holder != holder || apart {
+            if record.holder != holder {
                 return true;
+            }
+            let joins = |new: &mut Record| {
+                let touches =
+                    record.bytes.start <= new.bytes.end && new.bytes.start <= record.bytes.end;
+                if touches && record.mode == new.mode {
+                    new.bytes.start = new.bytes.start.min(record.bytes.start);
+                    new.bytes.end = new.bytes.end.max(record.bytes.end);
+                    return true;
+                }
+                false
+            };
+            if new.as_mut().is_some_and(joins) {
+                return false;
+            }
+            if !overlap(&record.bytes, bytes) {
+                rest.push(record.clone());
+                return false;
             }
             for piece in [record.bytes.start..bytes.start, bytes.end..record.bytes.end] {
                 if piece.start < piece.end {
@@ -166,46 +331,8 @@ impl Held {
             }
             false
         });
-        self.records.append(&mut rest);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Holder, Locks, Mode, Record};
-
-    const A: Holder = Holder::Process(1);
-    const B: Holder = Holder::Process(2);
-
-    fn record(holder: Holder, bytes: core::ops::Range<u64>, mode: Mode) -> Record {
-        Record { holder, bytes, mode }
-    }
-
-    #[test]
-    fn records_split_and_convert() {
-        let locks = Locks::new();
-        assert!(locks.take(record(A, 0..100, Mode::Exclusive)));
-        assert!(!locks.take(record(B, 50..60, Mode::Shared)));
-        locks.release(A, &(40..60));
-        assert!(locks.take(record(B, 40..60, Mode::Shared)));
-        assert!(!locks.take(record(B, 39..41, Mode::Shared)));
-        assert!(!locks.take(record(A, 0..100, Mode::Exclusive)));
-        assert!(locks.take(record(A, 0..100, Mode::Shared)));
-        let found = locks.conflict(&record(B, 0..u64::MAX, Mode::Exclusive));
-        assert_eq!(found, Some(record(A, 0..100, Mode::Shared)));
-        locks.release_all(A);
-        assert!(locks.take(record(B, 0..u64::MAX, Mode::Exclusive)));
-    }
-
-    #[test]
-    fn whole_files_are_shared_or_not() {
-        let locks = Locks::new();
-        let (one, two) = (Holder::Description(1), Holder::Description(2));
-        assert!(locks.take_whole(one, Mode::Shared));
-        assert!(locks.take_whole(two, Mode::Shared));
-        assert!(!locks.take_whole(one, Mode::Exclusive));
-        locks.release_whole(two);
-        assert!(locks.take_whole(one, Mode::Exclusive));
-        assert!(!locks.take_whole(two, Mode::Shared));
+        rest.extend(new);
+        rest.sort_unstable_by_key(|record| record.bytes.start);
+        self.records.splice(at..at, rest);
     }
 }

@@ -14,6 +14,8 @@ use executor::wait_queue::WaitQueue;
 use platform::sync::Mutex;
 use platform::user::{Sink, Source};
 
+use crate::lock::Holder;
+
 /// A future behind a pointer, for the slow paths.
 pub type Waiting<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -477,6 +479,9 @@ impl Drop for OpenFile {
     fn drop(&mut self) {
         if crate::notify::any() {
             crate::notify::closed(self);
+        }
+        if let Some(locks) = self.place.as_ref().and_then(|place| place.node().locks()) {
+            locks.release_all(Holder::Description(self.identity()));
         }
         self.object.released(self);
         if let Some(mount) = written_through(self.status(), self.place.as_ref()) {

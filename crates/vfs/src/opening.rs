@@ -103,7 +103,8 @@ pub async fn open(start: Start<'_>, path: &[u8], request: Request) -> Result<Arc
 
 /// Opens a new file without a name.
 async fn open_unnamed(start: Start<'_>, path: &[u8], request: Request) -> Result<Arc<OpenFile>> {
-    let directory = path::resolve(start, path, Last::Follow).await?;
+    let last = if request.how.contains(How::NO_FOLLOW) { Last::Keep } else { Last::Follow };
+    let directory = path::resolve(start, path, last).await?;
     if directory.node().kind() != Kind::Directory {
         return Err(Errno::ENOTDIR.because("O_TMPFILE needs a directory"));
     }
@@ -178,6 +179,9 @@ async fn open_place(place: Place, who: &Credentials, request: Request) -> Result
         return Err(Errno::ELOOP.because("the last name is a symbolic link"));
     }
     check_access(&place, who, request)?;
+    if status.contains(Status::DIRECT) && kind != Kind::File {
+        return Err(Errno::EINVAL.because("it has no way around the page cache"));
+    }
     let open = describe(place, status).await?;
     if kind != Kind::Pipe {
         // A named pipe is open when both sides are: who waits for that tells it.

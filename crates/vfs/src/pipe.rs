@@ -103,10 +103,10 @@ pub struct End {
 
 /// Makes a pipe: the end to read from and the end to write to.
 ///
-/// `status` may hold NONBLOCK and DIRECT (packet mode); both ends get it. `owner` is what stat shows.
+/// `status` may hold NONBLOCK, which both ends get, and DIRECT (packet mode), which is the writing one's. `owner` is what stat shows.
 pub fn pipe(status: Status, owner: Owner) -> (Arc<OpenFile>, Arc<OpenFile>) {
     let pipe = Pipe::fifo(owner);
-    let read = OpenFile::new(pipe.open(Role::Reads), status, None);
+    let read = OpenFile::new(pipe.open(Role::Reads), status - Status::DIRECT, None);
     let write = OpenFile::new(pipe.open(Role::Writes), status | Status::WRITE, None);
     (read, write)
 }

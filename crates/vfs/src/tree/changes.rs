@@ -117,6 +117,9 @@ impl Directory {
             children.check_free(name)?;
         }
         attributes.add_links(1);
+        if let Some(file) = node.as_any().downcast_ref::<super::File>() {
+            file.was_linked();
+        }
         let name: Arc<[u8]> = name.into();
         let dentry = Dentry::new(here, Arc::clone(&name), Arc::clone(node));
         children.set(&name, Child::Here(dentry));

@@ -18,6 +18,7 @@ use super::lower::Origin;
 use crate::credentials::Owner;
 use crate::dentry::Dentry;
 use crate::extended::Keeper;
+use crate::lock::Locks;
 use crate::mount::Place;
 use crate::node::{Answer, Change, Existing, Kind, New, Node, Opened, Volume};
 use crate::object::{Attempt, Entry, Object, Stat, Status, Stop, Waiting};
@@ -34,6 +35,7 @@ pub(crate) struct Directory {
     pub(super) children: Mutex<Children>,
     /// Inode number of `..`.
     pub(super) parent: AtomicU64,
+    locks: Locks,
     /// Bytes as the layer below tells; none for a directory in memory.
     size: Option<u64>,
     /// Whether lookups ask the layer below each time.
@@ -69,6 +71,7 @@ impl Directory {
             origin,
             children: Mutex::new(Children::default()),
             parent: AtomicU64::new(parent),
+            locks: Locks::new(),
             size,
             revalidate,
         }
@@ -300,6 +303,10 @@ impl Node for Directory {
 
     fn extended(&self) -> Option<Keeper<'_>> {
         Some(super::keeper(&self.attributes, self.origin.as_ref()))
+    }
+
+    fn locks(&self) -> Option<&Locks> {
+        Some(&self.locks)
     }
 
     fn touch_changed(&self) {

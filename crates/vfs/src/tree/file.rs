@@ -17,7 +17,7 @@ use super::lower::{LowerFile, Origin};
 use super::turns::Turns;
 use crate::credentials::Owner;
 use crate::extended::Keeper;
-use crate::lock::{Holder, Locks};
+use crate::lock::Locks;
 use crate::mount::Place;
 use crate::node::{Answer, Change, Kind, Node, Opened, Volume};
 use crate::object::{Attempt, Object, OpenFile, Stat, Status, Stop, Waiting};
@@ -113,6 +113,11 @@ impl File {
     /// It has no name yet and may get one.
     pub fn make_linkable(&self) {
         self.linkable.store(true, Ordering::Release);
+    }
+
+    /// It got a name: with its last one it goes as any other.
+    pub(super) fn was_linked(&self) {
+        self.linkable.store(false, Ordering::Release);
     }
 
     /// Nobody may open it for writing from now on: it runs (execve(2)).
@@ -244,7 +249,6 @@ impl Object for File {
     }
 
     fn released(&self, open: &OpenFile) {
-        self.locks.release_all(Holder::Description(open.identity()));
         if open.writable() {
             self.writers.fetch_sub(1, Ordering::AcqRel);
         }

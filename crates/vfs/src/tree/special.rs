@@ -11,6 +11,7 @@ use super::change;
 use super::lower::Origin;
 use crate::credentials::Owner;
 use crate::extended::Keeper;
+use crate::lock::Locks;
 use crate::mount::{Flags, Place};
 use crate::node::{Answer, Change, Kind, Node, Opened, Volume};
 use crate::object::{Attempt, Object, Stat, Status, Waiting};
@@ -24,6 +25,7 @@ pub(crate) struct Special {
     pub(super) kind: Kind,
     /// What flows through a named pipe.
     fifo: Option<Arc<Pipe>>,
+    locks: Locks,
 }
 
 impl Special {
@@ -34,7 +36,7 @@ impl Special {
         origin: Option<Arc<Origin>>,
     ) -> Self {
         let fifo = (kind == Kind::Pipe).then(|| Pipe::fifo(crate::anonymous::Owner::default()));
-        Self { volume, attributes, origin, kind, fifo }
+        Self { volume, attributes, origin, kind, fifo, locks: Locks::new() }
     }
 
     /// An end of a named pipe; the other side is waited for by who opens it.
@@ -77,6 +79,10 @@ impl Node for Special {
 
     fn extended(&self) -> Option<Keeper<'_>> {
         Some(super::keeper(&self.attributes, self.origin.as_ref()))
+    }
+
+    fn locks(&self) -> Option<&Locks> {
+        Some(&self.locks)
     }
 
     fn touch_changed(&self) {

@@ -12,6 +12,7 @@ use abi::errno::Result;
 use vfs::descriptor::OnExec;
 use vfs::epoll::Epoll;
 use vfs::eventfd::{self, EventFd};
+use vfs::lock::Holder;
 use vfs::node::{Followed, Kind, Opened};
 use vfs::notify::inotify::Inotify;
 use vfs::object::{OpenFile, Status};
@@ -94,6 +95,12 @@ impl Descriptor {
         let inode = file.object().stat().map_or(0, |stat| stat.inode);
         let mut text =
             format!("pos:\t{position}\nflags:\t0{flags:o}\nmnt_id:\t{mount}\nino:\t{inode}\n");
+        if let Some(locks) = file.place().and_then(|place| place.node().locks()) {
+            let process = Holder::Process(process.pid);
+            for (number, lock) in (1..).zip(locks.of(process, file.identity())) {
+                let _ = writeln!(text, "lock:\t{number}: {lock}");
+            }
+        }
         text += &details(&file);
         Ok(text.into_bytes())
     }

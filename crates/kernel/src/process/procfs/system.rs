@@ -41,6 +41,7 @@ pub(super) fn root(kernel: &'static Kernel) -> Box<dyn Listing> {
         ("cpuinfo", made(move || cpu::info(kernel))),
         ("filesystems", made(file_systems)),
         ("loadavg", made(move || load(kernel))),
+        ("locks", made(|| vfs::lock::shown::all().into_bytes())),
         ("meminfo", made(memory)),
         ("mounts", link("self/mounts")),
         ("self", myself(kernel)),

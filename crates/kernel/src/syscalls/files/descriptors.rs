@@ -92,7 +92,7 @@ pub(super) fn fcntl(cx: &Context<'_>, args: &Arguments) -> Option<Result<u64>> {
         Err(error) => return Some(Err(error)),
     };
     if locks::is_lock(command) {
-        return locks::fcntl_at_once(cx, &file, command, value);
+        return locks::fcntl_at_once(cx, &file, fd, command, value);
     }
     let allowed = matches!(
         command,

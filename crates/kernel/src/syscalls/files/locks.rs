@@ -1,18 +1,17 @@
 //! Advisory locks: flock, and the record locks of fcntl.
 //!
-//! Source: flock(2), `fcntl_locking(2)`. Differs from Linux: EDEADLK is never found, because there is
-//! one process, whose own locks never conflict.
+//! Source: flock(2), `fcntl_locking(2)`. Differs from Linux: locks on what has no name (pipes, sockets) are
+//! granted and forgotten.
 
 use alloc::sync::Arc;
 use core::ops::Range;
 
 use abi::Errno;
 use abi::errno::Result;
-use vfs::lock::{Holder, Locks, Mode, Record};
-use vfs::node::Node;
+use vfs::lock::{Holder, Locks, Mode, Record, Wanted, Whole};
 use vfs::object::{OpenFile, Status};
 
-use crate::arguments::Arguments;
+use crate::arguments::{Arguments, Fd};
 use crate::context::Context;
 
 const F_GETLK: i32 = 5;
@@ -29,6 +28,8 @@ const LOCK_SH: i32 = 1;
 const LOCK_EX: i32 = 2;
 const LOCK_NB: i32 = 4;
 const LOCK_UN: i32 = 8;
+/// Mandatory locks, which Linux no longer has: it says yes and does nothing.
+const LOCK_MAND: i32 = 32;
 
 /// Bytes of a `struct flock`: type and whence (i16 each), 4 unused, start and length (i64), pid (i32).
 const FLOCK_LEN: usize = 32;
@@ -44,10 +45,19 @@ struct Command {
     mode: Option<Mode>,
     bytes: Range<u64>,
     holder: Holder,
+    fd: Fd,
+    /// Of the description.
+    by: u64,
 }
 
 impl Command {
-    fn read(cx: &Context<'_>, file: &Arc<OpenFile>, command: i32, address: u64) -> Result<Self> {
+    fn read(
+        cx: &Context<'_>,
+        file: &Arc<OpenFile>,
+        fd: Fd,
+        command: i32,
+        address: u64,
+    ) -> Result<Self> {
         if file.status().contains(Status::PATH) {
             return Err(Errno::EBADF.because("the descriptor only names a file (O_PATH)"));
         }
@@ -78,11 +88,11 @@ impl Command {
         } else {
             Holder::Process(cx.process.pid)
         };
-        Ok(Self { mode, bytes: span(from, long(8), long(16))?, holder })
+        Ok(Self { mode, bytes: span(from, long(8), long(16))?, holder, fd, by: file.identity() })
     }
 
     fn record(&self, mode: Mode) -> Record {
-        Record { holder: self.holder, bytes: self.bytes.clone(), mode }
+        Record { holder: self.holder, bytes: self.bytes.clone(), mode, by: self.by }
     }
 }
 
@@ -106,7 +116,17 @@ fn span(from: i64, start: i64, len: i64) -> Result<Range<u64>> {
 }
 
 fn locks_of(file: &OpenFile) -> Option<&Locks> {
-    file.object().node().and_then(Node::locks)
+    file.place().and_then(|place| place.node().locks())
+}
+
+/// The same, for a lock that is about to be taken: it will be shown.
+fn locks_to_take(file: &OpenFile) -> Result<Option<&Locks>> {
+    let Some(locks) = locks_of(file) else { return Ok(None) };
+    if let Some(place) = file.place() {
+        let stat = place.node().stat()?;
+        locks.set_file(stat.device, stat.inode);
+    }
+    Ok(Some(locks))
 }
 
 fn check_mode(file: &OpenFile, mode: Mode) -> Result<()> {
@@ -121,10 +141,11 @@ fn check_mode(file: &OpenFile, mode: Mode) -> Result<()> {
 pub(super) fn fcntl_at_once(
     cx: &Context<'_>,
     file: &Arc<OpenFile>,
+    fd: Fd,
     command: i32,
     address: u64,
 ) -> Option<Result<u64>> {
-    let decoded = match Command::read(cx, file, command, address) {
+    let decoded = match Command::read(cx, file, fd, command, address) {
         Ok(decoded) => decoded,
         Err(error) => return Some(Err(error)),
     };
@@ -132,7 +153,7 @@ pub(super) fn fcntl_at_once(
         return Some(test(cx, file, &decoded, address));
     }
     match try_set(file, &decoded) {
-        Ok(true) => Some(Ok(0)),
+        Ok(true) => Some(keep(cx, file, &decoded)),
         Ok(false) if matches!(command, F_SETLK | F_OFD_SETLK) => {
             Some(Err(Errno::EAGAIN.because("somebody else's lock is in the way")))
         }
@@ -144,27 +165,48 @@ pub(super) fn fcntl_at_once(
 /// The record lock commands that wait.
 pub(super) async fn fcntl(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     let file = cx.process.files.get(args.fd(0))?;
-    let decoded = Command::read(cx, &file, args.int(1), args.address(2))?;
+    let decoded = Command::read(cx, &file, args.fd(0), args.int(1), args.address(2))?;
     let Some(locks) = locks_of(&file) else { return Ok(0) };
     loop {
         let listener = locks.changed().listen();
         if try_set(&file, &decoded)? {
-            return Ok(0);
+            return keep(cx, &file, &decoded);
         }
+        let Some(mode) = decoded.mode else { return Ok(0) };
+        let _waiting = locks.wait(Wanted::Record(decoded.record(mode)))?;
         cx.interruptible(listener).await?;
     }
+}
+
+/// A process's lock that was just set goes again if the descriptor was closed meanwhile: who closed it
+/// met no lock, and nobody else would give it up.
+fn keep(cx: &Context<'_>, file: &Arc<OpenFile>, command: &Command) -> Result<u64> {
+    let still = || cx.process.files.get(command.fd).is_ok_and(|now| Arc::ptr_eq(&now, file));
+    if command.mode.is_some()
+        && matches!(command.holder, Holder::Process(_))
+        && let Some(locks) = locks_of(file)
+        && !still()
+    {
+        locks.release(command.holder, &command.bytes)?;
+        return Err(Errno::EBADF.because("the descriptor was closed meanwhile"));
+    }
+    Ok(0)
 }
 
 fn try_set(file: &OpenFile, command: &Command) -> Result<bool> {
     if let Some(mode) = command.mode {
         check_mode(file, mode)?;
     }
-    let Some(locks) = locks_of(file) else { return Ok(true) };
     let Some(mode) = command.mode else {
-        locks.release(command.holder, &command.bytes);
+        if let Some(locks) = locks_of(file) {
+            locks.release(command.holder, &command.bytes)?;
+        }
         return Ok(true);
     };
-    Ok(locks.take(command.record(mode)))
+    match locks_to_take(file)? {
+        Some(locks) => locks.take(command.record(mode)),
+        None => Ok(true),
+    }
 }
 
 /// `F_GETLK`: writes the first lock in the way, or that there is none.
@@ -211,14 +253,20 @@ pub(super) async fn flock(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
         if try_flock(cx, args)? {
             return Ok(0);
         }
+        let mode = if args.int(1) & LOCK_SH != 0 { Mode::Shared } else { Mode::Exclusive };
+        let _waiting = locks.wait(Wanted::Whole(whole(cx, &file, mode)))?;
         cx.interruptible(listener).await?;
     }
 }
 
+fn whole(cx: &Context<'_>, file: &OpenFile, mode: Mode) -> Whole {
+    Whole { holder: Holder::Description(file.identity()), mode, pid: cx.process.pid }
+}
+
 fn try_flock(cx: &Context<'_>, args: &Arguments) -> Result<bool> {
-    let file = cx.process.files.get(args.fd(0))?;
-    if file.status().contains(Status::PATH) {
-        return Err(Errno::EBADF.because("the descriptor only names a file (O_PATH)"));
+    // As Linux has it, the operation is looked at first.
+    if args.int(1) & LOCK_MAND != 0 {
+        return Ok(true);
     }
     let mode = match args.int(1) & !LOCK_NB {
         LOCK_SH => Some(Mode::Shared),
@@ -226,11 +274,18 @@ fn try_flock(cx: &Context<'_>, args: &Arguments) -> Result<bool> {
         LOCK_UN => None,
         _ => return Err(Errno::EINVAL.because("no such lock")),
     };
-    let Some(locks) = locks_of(&file) else { return Ok(true) };
-    let holder = Holder::Description(file.identity());
+    let file = cx.process.files.get(args.fd(0))?;
+    if file.status().contains(Status::PATH) {
+        return Err(Errno::EBADF.because("the descriptor only names a file (O_PATH)"));
+    }
     let Some(mode) = mode else {
-        locks.release_whole(holder);
+        if let Some(locks) = locks_of(&file) {
+            locks.release_whole(Holder::Description(file.identity()));
+        }
         return Ok(true);
     };
-    Ok(locks.take_whole(holder, mode))
+    match locks_to_take(&file)? {
+        Some(locks) => locks.take_whole(whole(cx, &file, mode)),
+        None => Ok(true),
+    }
 }

@@ -1,7 +1,7 @@
 //! Opening and closing.
 //!
-//! Source: open(2), openat2(2), creat(2), close(2), `close_range(2)`. Differs from Linux: `O_DIRECT`,
-//! `O_ASYNC` and `O_NOCTTY` have no effect.
+//! Source: open(2), openat2(2), creat(2), close(2), `close_range(2)`. Differs from Linux: `O_DIRECT`
+//! and `O_NOCTTY` have no effect.
 
 use abi::Errno;
 use abi::errno::Result;
@@ -30,6 +30,9 @@ const STATUS: u32 = 0o3
     | Status::DSYNC.bits()
     | Status::SYNC.bits()
     | Status::PATH.bits();
+
+/// Flags that only say how to open, and are shown for ever.
+const SHOWN: u32 = How::DIRECTORY.bits() | How::NO_FOLLOW.bits() | How::TEMPORARY.bits();
 
 /// Whether opening with these flags (their register) may change what there is.
 pub(in crate::syscalls) const fn changes(flags: u64) -> bool {
@@ -78,7 +81,6 @@ pub(super) async fn openat2(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
         known[index * 8..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
     };
     let (flags, mode, resolve) = (word(0), word(1), word(2));
-    let path = cx.read_path(args.address(1))?;
     let flags = u32::try_from(flags)
         .ok()
         .filter(|flags| flags & !(STATUS | How::all().bits()) == 0)
@@ -106,6 +108,7 @@ pub(super) async fn openat2(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
         return Err(Errno::EINVAL.because("RESOLVE_BENEATH and RESOLVE_IN_ROOT exclude each other"));
     }
     let request = request(cx, flags, mode)?;
+    let path = cx.read_path(args.address(1))?;
     open_at(cx, args.fd(0), &path, request, refuse).await
 }
 
@@ -126,7 +129,8 @@ fn request(cx: &Context<'_>, flags: u32, mode: u32) -> Result<Request> {
     if how.contains(How::CREATE | How::DIRECTORY) {
         return Err(Errno::EINVAL.because("O_CREAT makes no directories"));
     }
-    let status = Status::from_bits_retain(flags & STATUS);
+    let whole = if flags & Status::SYNC.bits() != 0 { Status::DSYNC.bits() } else { 0 };
+    let status = Status::from_bits_retain(flags & (STATUS | SHOWN) | whole);
     if how.contains(How::TEMPORARY) {
         if !how.contains(How::DIRECTORY) {
             return Err(Errno::EINVAL.because("O_TMPFILE without its O_DIRECTORY bit"));
@@ -148,7 +152,9 @@ async fn open_at(
     refuse: Refuse,
 ) -> Result<u64> {
     let reserved = cx.process.files.reserve()?;
-    let base = Base::new(cx, dirfd, path)?;
+    // With RESOLVE_IN_ROOT an absolute path begins at the directory too.
+    let from = if refuse.contains(Refuse::ROOT) { b"." } else { path };
+    let base = Base::new(cx, dirfd, from)?;
     let file = vfs::opening::open(base.start_refusing(refuse), path, request).await?;
     if let Some(other_side) = vfs::opening::other_side(&file) {
         cx.interruptible(core::pin::pin!(other_side)).await?;
@@ -188,7 +194,9 @@ pub(super) fn close_range(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
 
 /// A descriptor of `process` went: so do the process's record locks on that file (fcntl(2)).
 pub(crate) fn closed(process: &Process, file: &OpenFile) {
-    if let Some(locks) = file.object().node().and_then(vfs::node::Node::locks) {
+    if !file.status().contains(Status::PATH)
+        && let Some(locks) = file.place().and_then(|place| place.node().locks())
+    {
         locks.release_all(Holder::Process(process.pid));
     }
 }

@@ -230,6 +230,17 @@ close_range        fd fd hex
 openat2            dirfd path open_how size
 faccessat2         dirfd path access at
 process_madvise    fd ptr int madvise hex
+process_mrelease   fd hex
+memfd_secret       hex
+userfaultfd        hex
+process_vm_readv   int ptr size ptr size hex
+process_vm_writev  int ptr size ptr size hex
+mbind              ptr size hex ptr size hex
+set_mempolicy      hex ptr size
+get_mempolicy      ptr ptr size ptr hex
+set_mempolicy_home_node ptr size size hex
+migrate_pages      int size ptr ptr
+move_pages         int size ptr ptr ptr hex
 mseal              ptr size hex
 epoll_pwait2       fd epollevents int timespec sigset size
 mount              string path string hex ptr

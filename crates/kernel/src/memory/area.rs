@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use super::contents::Mapped;
+use super::policy::Policy;
 use super::{Prot, bytes};
 
 bitflags::bitflags! {
@@ -75,6 +76,8 @@ pub struct Area {
     pub flags: Flags,
     /// Where the contents come from.
     pub kind: Kind,
+    /// On which nodes (mbind).
+    pub policy: Option<Policy>,
 }
 
 impl Area {
@@ -127,6 +130,7 @@ impl Area {
         self.prot == next.prot
             && self.max == next.max
             && self.flags == next.flags
+            && self.policy == next.policy
             && match (&self.kind, &next.kind) {
                 (Kind::Anonymous, Kind::Anonymous) => true,
                 (Kind::File(a), Kind::File(b)) => a.continues_in(self.end - start, b),

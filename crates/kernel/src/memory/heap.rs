@@ -73,6 +73,7 @@ impl Space {
             max: Prot::all(),
             flags: Flags::HEAP | Flags::CHARGED,
             kind: Kind::Anonymous,
+            policy: None,
         };
         state.areas.insert(range.start, area);
         true

@@ -45,7 +45,7 @@ impl Space {
         state.room_for(1)?;
         let at = self.choose(&mut state, request, len)?;
         let (kind, flags, max) = request.decide()?;
-        let mut area = Area { end: at + len, prot: request.prot, max, flags, kind };
+        let mut area = Area { end: at + len, prot: request.prot, max, flags, kind, policy: None };
         let locked = request.flags.contains(MapFlags::LOCKED) || state.lock_future.is_some();
         if locked && !area.flags.contains(Flags::DROPPABLE) {
             area.flags |= Flags::LOCKED;
@@ -68,7 +68,7 @@ impl Space {
             .filter(|start| *start >= self.region().start)
             .ok_or(Errno::ENOMEM.because("no room for the stack"))?;
         let flags = Flags::GROWS_DOWN | Flags::MAIN_STACK;
-        let area = Area { end, prot, max: Prot::all(), flags, kind: Kind::Anonymous };
+        let area = Area { end, prot, max: Prot::all(), flags, kind: Kind::Anonymous, policy: None };
         self.put(&mut state, start, area)?;
         Ok(start..end)
     }

@@ -29,6 +29,7 @@ pub mod maps;
 mod nonlinear;
 mod original;
 mod place;
+pub mod policy;
 pub mod populate;
 pub mod protect;
 pub mod refusal;
@@ -47,6 +48,9 @@ pub use populate::Access;
 pub use space::{Environment, Key, Limit, Space, Statistics};
 
 use abi::layout::PAGE;
+
+/// Bytes of a page, as a length.
+pub(crate) const PAGE_BYTES: usize = 4096;
 
 bitflags::bitflags! {
     /// What may be done with a page, with the bits of mmap(2).

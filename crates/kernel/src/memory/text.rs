@@ -127,7 +127,10 @@ impl Space {
         }
         let max = Prot::all() - Prot::WRITE;
         let kind = Kind::Special(name);
-        state.areas.insert(at, Area { end: at + len, prot, max, flags: Flags::empty(), kind });
+        state.areas.insert(
+            at,
+            Area { end: at + len, prot, max, flags: Flags::empty(), kind, policy: None },
+        );
         Ok(at)
     }
 
@@ -283,7 +286,9 @@ impl Patching<'_> {
         self.space.rewritten.add(page);
         self.space.map_page(self.state, page, prot, text(Arc::clone(&extent), false))?;
         let (flags, kind) = (Flags::TEXT, Kind::Special(HIDDEN));
-        self.state.areas.insert(page, Area { end: page + PAGE, prot, max: prot, flags, kind });
+        self.state
+            .areas
+            .insert(page, Area { end: page + PAGE, prot, max: prot, flags, kind, policy: None });
         Ok(extent)
     }
 

@@ -4,6 +4,8 @@
 
 use platform::sync::Mutex;
 
+use crate::memory::policy::Policy;
+
 /// Settings of a thread.
 pub struct Attributes(Mutex<Values>);
 
@@ -35,6 +37,8 @@ pub struct Values {
     pub no_huge_pages: bool,
     /// `PR_SET_TIMERSLACK`, ns.
     pub timer_slack: u64,
+    /// `set_mempolicy(2)`'s policy.
+    pub nodes: Option<Policy>,
 }
 
 /// Linux's default timer slack, ns.
@@ -56,6 +60,7 @@ impl Attributes {
             subreaper: false,
             no_huge_pages: false,
             timer_slack: TIMER_SLACK,
+            nodes: None,
         }))
     }
 

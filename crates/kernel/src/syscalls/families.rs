@@ -152,12 +152,12 @@ pub(super) const MEMORY: &[usize] = &[
     nr::SET_MEMPOLICY_HOME_NODE,
     nr::MIGRATE_PAGES,
     nr::MOVE_PAGES,
-];
-
-pub(super) const PROCESS: &[usize] = &[
     nr::MBIND,
     nr::SET_MEMPOLICY,
     nr::GET_MEMPOLICY,
+];
+
+pub(super) const PROCESS: &[usize] = &[
     nr::UNSHARE,
     nr::SETHOSTNAME,
     nr::GETPID,

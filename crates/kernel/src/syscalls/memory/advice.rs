@@ -120,16 +120,25 @@ pub(crate) async fn mlockall(cx: &Context<'_>, args: &Arguments) -> Result<u64> 
     cx.memory().lock_all(flags).await.map(|()| 0)
 }
 
+/// Finds the process that a descriptor stands for: the caller's own.
+///
+/// # Errors
+/// EBADF.
+pub(super) fn process_of(cx: &Context<'_>, fd: i32) -> Result<()> {
+    if !SELF.contains(&fd) {
+        cx.process.files.get(fd)?;
+        return Err(Errno::EBADF.because("the descriptor is no process's"));
+    }
+    Ok(())
+}
+
 /// `process_madvise(2)`: process, `iovec`s, how many, advice, flags. Only the caller itself can be named.
 pub(crate) async fn process_madvise(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     if args.uint(4) != 0 {
         return Err(Errno::EINVAL.because("process_madvise has no flags"));
     }
     let ranges = cx.read_iovecs(args.address(1), args.size(2))?;
-    if !SELF.contains(&args.fd(0)) {
-        cx.process.files.get(args.fd(0))?;
-        return Err(Errno::EBADF.because("the descriptor is no process's"));
-    }
+    process_of(cx, args.fd(0))?;
     let mut done = 0;
     for range in ranges {
         let len = range.len as u64;

@@ -4,7 +4,9 @@
 //! fault into the LibOS; nothing is ever swapped, so locking only brings pages in.
 
 pub mod advice;
+mod foreign;
 pub mod mapping;
+mod policy;
 
 use abi::errno::Result;
 use abi::nr;
@@ -34,6 +36,15 @@ pub(crate) fn at_once(
         nr::MINCORE => advice::mincore(cx, args),
         nr::MUNLOCK => advice::munlock(cx, args),
         nr::MUNLOCKALL => Ok(advice::munlockall(cx)),
+        nr::PROCESS_VM_READV => foreign::transfer(cx, args, foreign::Way::Read),
+        nr::PROCESS_VM_WRITEV => foreign::transfer(cx, args, foreign::Way::Write),
+        nr::PROCESS_MRELEASE => foreign::release(cx, args),
+        nr::MBIND => policy::mbind(cx, args),
+        nr::SET_MEMPOLICY => policy::set_mempolicy(cx, args),
+        nr::GET_MEMPOLICY => policy::get_mempolicy(cx, args),
+        nr::SET_MEMPOLICY_HOME_NODE => policy::set_home(cx, args),
+        nr::MIGRATE_PAGES => policy::migrate_pages(cx, args),
+        nr::MOVE_PAGES => policy::move_pages(cx, args),
         _ => return None,
     })
 }

@@ -6,7 +6,6 @@ mod exec;
 mod exit;
 pub(crate) mod futex;
 mod identity;
-mod policy;
 mod prctl;
 mod rseq;
 mod scheduling;
@@ -104,9 +103,6 @@ fn system_or_else(cx: &mut Context<'_>, number: usize, args: &Arguments) -> Opti
         nr::WAIT4 => children::wait4(args),
         nr::WAITID => children::waitid(args),
         nr::UNSHARE => children::unshare(cx, args),
-        nr::MBIND => policy::mbind(cx, args),
-        nr::SET_MEMPOLICY => policy::set_mempolicy(cx, args),
-        nr::GET_MEMPOLICY => policy::get_mempolicy(cx, args),
         nr::PRCTL => prctl::prctl(cx, args),
         nr::PERSONALITY => Ok(prctl::personality(cx, args)),
         nr::SCHED_GETAFFINITY => scheduling::sched_getaffinity(cx, args),

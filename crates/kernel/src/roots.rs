@@ -104,6 +104,7 @@ pub(crate) async fn mount(kernel: &'static Kernel, roots: &[OwnedRoot]) -> Resul
         (b"/dev".as_slice(), &devices, PLAIN | Flags::NO_SUID),
         (b"/proc", &FileSystem::new(procfs::proc(kernel)), flags),
         (b"/sys", &system, flags),
+        (b"/sys/fs/cgroup", &FileSystem::new(procfs::cgroup(kernel)), flags),
     ] {
         let source = shown.root().node().volume().name.as_bytes();
         kernel.mounts.mount(&find(kernel, path).await?, shown, source, flags)?;

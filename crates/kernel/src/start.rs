@@ -309,6 +309,7 @@ fn new_process(
         group: AtomicU32::new(pid),
         session: AtomicU32::new(pid),
         dumpable: AtomicU32::new(1),
+        oom: crate::process::oom::Adjustment::default(),
     });
     Interception::watch(kernel, &process);
     process

@@ -185,6 +185,11 @@ pub trait Object: Any + Send + Sync {
         Err(Errno::EINVAL.because("the object can't be written").into())
     }
 
+    /// Whether `O_APPEND` means anything: writes go to their position otherwise.
+    fn appends(&self) -> bool {
+        true
+    }
+
     /// Whether it has positions (`lseek`, `pread`): ESPIPE otherwise.
     fn seekable(&self) -> bool {
         false

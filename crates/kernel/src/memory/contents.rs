@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use storage::pages::{Observer, Pages};
+use vfs::mount::Place;
 
 use super::space::Space;
 use super::{PAGE, page_up};
@@ -25,6 +26,11 @@ pub struct Description {
 pub trait Described: Send + Sync {
     /// How `/proc/self/maps` shows it. Not called with a space locked.
     fn describe(&self) -> Description;
+
+    /// Where its name stands, if it has one.
+    fn place(&self) -> Option<Place> {
+        None
+    }
 }
 
 /// A mapping of contents, from `offset` on.

@@ -11,12 +11,20 @@ impl Described for OpenFile {
     fn describe(&self) -> Description {
         describe(self.object().as_ref(), self.place())
     }
+
+    fn place(&self) -> Option<Place> {
+        Self::place(self).cloned()
+    }
 }
 
 /// A file that was mapped by name, without a descriptor: a program and its interpreter.
 impl Described for Place {
     fn describe(&self) -> Description {
         describe(self.node().as_ref(), Some(self))
+    }
+
+    fn place(&self) -> Option<Place> {
+        Some(self.clone())
     }
 }
 

@@ -6,10 +6,11 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use super::Prot;
 use super::area::{Area, Flags, Kind};
 use super::contents::{Described, Description};
+use super::policy::Policy;
 use super::space::Space;
+use super::{PAGE, Prot};
 
 /// One line of `/proc/self/maps`.
 #[derive(Clone)]
@@ -28,6 +29,8 @@ pub struct Mapping {
     pub offset: u64,
     /// The open file.
     pub file: Option<Arc<dyn Described>>,
+    /// On which nodes (mbind).
+    pub policy: Option<Policy>,
     /// The name of a mapping without an object: `[heap]` and its like.
     pub name: &'static str,
 }
@@ -53,6 +56,7 @@ impl Mapping {
             flags: area.flags,
             offset: 0,
             file: None,
+            policy: area.policy,
             name: "",
         };
         match &area.kind {
@@ -134,6 +138,30 @@ impl Space {
         };
         let areas = state.areas.map().iter();
         areas.map(|(at, area)| (Mapping::new(*at, area), usage(*at..area.end))).collect()
+    }
+
+    /// What `/proc/PID/pagemap` tells of the pages of a range.
+    pub fn page_entries(&self, range: Range<u64>) -> Vec<u64> {
+        const PRESENT: u64 = 1 << 63;
+        const FILE: u64 = 1 << 61;
+        const ALONE: u64 = 1 << 56;
+        let count = usize::try_from(super::bytes(&range) / PAGE).unwrap_or(0);
+        let mut entries = alloc::vec![0; count];
+        let state = self.state.lock();
+        for (piece, area) in state.pieces(&range) {
+            for run in state.runs.within(&piece) {
+                let file = !(run.held.is_private() && area.is_anonymous());
+                let entry = PRESENT | ALONE | if file { FILE } else { 0 };
+                let pages = (run.start - range.start) / PAGE..(run.end - range.start) / PAGE;
+                for page in pages {
+                    let at = usize::try_from(page).unwrap_or(usize::MAX);
+                    if let Some(slot) = entries.get_mut(at) {
+                        *slot = entry;
+                    }
+                }
+            }
+        }
+        entries
     }
 
     /// The mapping that holds `address`.

@@ -2,6 +2,7 @@
 
 use alloc::format;
 use alloc::string::String;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use platform::budget::{self, Purpose};
 
@@ -12,6 +13,23 @@ pub enum Outcome {
     Refused,
     /// The program had asked for nothing that could be refused, and was ended.
     Ended,
+}
+
+static REFUSED: AtomicU64 = AtomicU64::new(0);
+static ENDED: AtomicU64 = AtomicU64::new(0);
+
+/// Counts what came of a refusal.
+pub(crate) fn count(outcome: Outcome) {
+    let counter = match outcome {
+        Outcome::Refused => &REFUSED,
+        Outcome::Ended => &ENDED,
+    };
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+/// How often programs were refused memory, and ended for want of it.
+pub fn counts() -> (u64, u64) {
+    (REFUSED.load(Ordering::Relaxed), ENDED.load(Ordering::Relaxed))
 }
 
 /// A request for memory that the limit refused, and the state that it met. All in bytes.

@@ -227,6 +227,12 @@ impl Space {
         })
     }
 
+    /// Counts the peak anew from here.
+    pub fn forget_peak(&self) {
+        let mut state = self.state.lock();
+        state.peak = state.charged;
+    }
+
     /// What it holds now.
     pub fn statistics(&self) -> Statistics {
         let state = self.state.lock();
@@ -304,6 +310,7 @@ impl Space {
 
     /// Says that the limit did not admit `len` bytes, and what came of it.
     pub fn report(&self, len: u64, outcome: Outcome) {
+        super::refusal::count(outcome);
         (self.environment.refused)(&OutOfMemory::now(len, outcome));
     }
 

@@ -11,6 +11,7 @@ pub mod futex;
 pub mod interception;
 pub mod limits;
 pub mod load;
+pub mod oom;
 pub mod procfs;
 pub mod registry;
 pub mod rseq;
@@ -78,6 +79,8 @@ pub struct Process {
     pub session: AtomicU32,
     /// PR_SET_DUMPABLE's value.
     pub dumpable: AtomicU32,
+    /// How ready it is to be ended when memory is out.
+    pub oom: oom::Adjustment,
 }
 
 /// Where paths start, and what new files may not allow.

@@ -6,11 +6,13 @@
 //!
 //! Source: proc(5), sysfs(5).
 
+mod cgroup;
 mod cpu;
 mod descriptors;
 mod memory;
 pub(crate) mod mounts;
 mod node;
+mod pagemap;
 mod process;
 mod smaps;
 mod status;
@@ -33,6 +35,7 @@ const PROC_MAGIC: u64 = 0x9fa0;
 const SYS_MAGIC: u64 = 0x6265_6572;
 /// Types of file systems that can be mounted, in the order of their registration.
 pub(crate) const FILE_SYSTEMS: [&str; 5] = ["sysfs", "tmpfs", "proc", "devtmpfs", "ramfs"];
+const CGROUP_MAGIC: u64 = 0x6367_7270;
 /// Ticks of a second in which processor time is told (`_SC_CLK_TCK`).
 const TICKS: u64 = 100;
 /// ns of a tick.
@@ -65,4 +68,9 @@ pub fn proc(kernel: &'static Kernel) -> Arc<Dentry> {
 /// The root of a new `/sys`.
 pub fn sys(kernel: &'static Kernel) -> Arc<Dentry> {
     node::root(Volume::new("sysfs", SYS_MAGIC, 1), sysfs::root(kernel))
+}
+
+/// The root of a new `/sys/fs/cgroup`.
+pub fn cgroup(kernel: &'static Kernel) -> Arc<Dentry> {
+    node::root(Volume::new("cgroup2", CGROUP_MAGIC, 1), cgroup::root(kernel))
 }

@@ -1,6 +1,6 @@
 //! `/proc/PID/mem`: a process's memory as a file, its offsets the addresses.
 //!
-//! Source: proc(5). Differs: with `O_APPEND` write(2) fails with EINVAL (Linux writes at the position).
+//! Source: proc(5).
 
 use alloc::sync::{Arc, Weak};
 use core::any::Any;
@@ -79,6 +79,10 @@ impl<N: Node> Object for OpenMemory<N> {
             }
         }
         Ok((done, offset.wrapping_add(done as u64)))
+    }
+
+    fn appends(&self) -> bool {
+        false
     }
 
     fn seekable(&self) -> bool {

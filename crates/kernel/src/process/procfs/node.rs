@@ -1,7 +1,8 @@
 //! Inodes that are made on demand.
 
 use alloc::boxed::Box;
-use alloc::sync::Arc;
+use alloc::collections::BTreeMap;
+use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::any::Any;
 
@@ -16,6 +17,7 @@ use vfs::node::{Followed, Kind, Node, Opened, Volume};
 use vfs::object::{Attempt, Entry, Object, OpenFile, Stat, Status};
 
 use super::memory::OpenMemory;
+use super::pagemap::OpenPagemap;
 use crate::memory::Space;
 
 /// Gives the text of a file.
@@ -42,6 +44,8 @@ pub(super) enum Item {
     Text(Text),
     /// A process's memory.
     Memory(Find),
+    /// What a process's pages are.
+    Pagemap(Find),
     /// A symbolic link.
     Link(Box<dyn Link>),
     /// Something that an open description stands for (`/proc/self/fd`).
@@ -64,6 +68,11 @@ pub(super) trait Listing: Send + Sync {
 
     /// The first entries from `position` on, in order of position; none: the end.
     fn rows(&self, position: u64) -> Vec<Row>;
+
+    /// Permission bits.
+    fn permissions(&self) -> u32 {
+        0o555
+    }
 
     /// User and group.
     fn owner(&self) -> (u32, u32) {
@@ -96,7 +105,7 @@ impl Item {
     fn kind(&self) -> Kind {
         match self {
             Self::Folder(_) => Kind::Directory,
-            Self::Text(_) | Self::Memory(_) => Kind::File,
+            Self::Text(_) | Self::Memory(_) | Self::Pagemap(_) => Kind::File,
             Self::Link(_) => Kind::Link,
             Self::Opened(file) => {
                 let mode = file.object().stat().map_or(0, |stat| stat.mode);
@@ -107,10 +116,11 @@ impl Item {
 
     fn permissions(&self) -> u32 {
         match self {
-            Self::Folder(_) => 0o555,
+            Self::Folder(listing) => listing.permissions(),
             Self::Text(text) => text.permissions,
             Self::Link(_) => 0o777,
             Self::Opened(_) | Self::Memory(_) => 0o600,
+            Self::Pagemap(_) => 0o400,
         }
     }
 }
@@ -122,12 +132,21 @@ pub(super) struct Made {
     parent: u64,
     owner: (u32, u32),
     item: Item,
+    /// The folders within that somebody holds, so that what is mounted on one is found again.
+    held: Mutex<BTreeMap<Vec<u8>, Weak<Dentry>>>,
 }
 
 /// The root of a file system.
 pub(super) fn root(volume: Arc<Volume>, listing: Box<dyn Listing>) -> Arc<Dentry> {
     let item = Item::Folder(listing);
-    Dentry::root(Arc::new(Made { volume, inode: 1, parent: 1, owner: (0, 0), item }))
+    Dentry::root(Arc::new(Made {
+        volume,
+        inode: 1,
+        parent: 1,
+        owner: (0, 0),
+        item,
+        held: Mutex::new(BTreeMap::new()),
+    }))
 }
 
 /// A place without a path for what `file` stands for.
@@ -140,11 +159,25 @@ pub(super) fn place_of(file: Arc<OpenFile>) -> Place {
         None => Volume::new("anon_inodefs", UNNAMED_MAGIC, 1),
     };
     let item = Item::Opened(file);
-    let node = Made { volume, inode: 1, parent: 1, owner: (0, 0), item };
+    let node = Made {
+        volume,
+        inode: 1,
+        parent: 1,
+        owner: (0, 0),
+        item,
+        held: Mutex::new(BTreeMap::new()),
+    };
     Place::without_path(Dentry::root(Arc::new(node)))
 }
 
 impl Made {
+    /// Remembers a folder as long as somebody else holds it.
+    fn hold(&self, name: &[u8], folder: &Arc<Dentry>) {
+        let mut held = self.held.lock();
+        held.retain(|_, folder| folder.strong_count() > 0);
+        held.insert(name.to_vec(), Arc::downgrade(folder));
+    }
+
     /// The number of an entry: the same as long as its path is.
     fn number(&self, name: &[u8]) -> u64 {
         let mut hash = self.inode ^ 0xcbf2_9ce4_8422_2325;
@@ -246,6 +279,11 @@ impl Node for Made {
     fn lookup(&self, here: &Arc<Dentry>, name: &[u8]) -> Attempt<Option<Arc<Dentry>>> {
         let Item::Folder(listing) = &self.item else { return Err(Errno::ENOTDIR.into()) };
         let Some(item) = listing.find(name) else { return Ok(None) };
+        let folder = matches!(item, Item::Folder(_));
+        let held = self.held.lock().get(name).and_then(Weak::upgrade);
+        if folder && held.is_some() {
+            return Ok(held);
+        }
         let owner = match &item {
             Item::Folder(inner) => inner.owner(),
             _ => self.owner,
@@ -256,8 +294,13 @@ impl Node for Made {
             parent: self.inode,
             owner,
             item,
+            held: Mutex::new(BTreeMap::new()),
         };
-        Ok(Some(Dentry::new(here, name.into(), Arc::new(node))))
+        let found = Dentry::new(here, name.into(), Arc::new(node));
+        if folder {
+            self.hold(name, &found);
+        }
+        Ok(Some(found))
     }
 
     fn follow(&self, _who: &Credentials) -> Attempt<Followed> {
@@ -287,6 +330,10 @@ impl Node for Made {
                 let space = find()?;
                 Ok(Opened::Object(Arc::new(OpenMemory::new(self, &space))))
             }
+            Item::Pagemap(find) => {
+                let space = find()?;
+                Ok(Opened::Object(Arc::new(OpenPagemap::new(self, &space))))
+            }
             Item::Link(_) => Err(Errno::ELOOP.because("a symbolic link can't be opened").into()),
             Item::Opened(file) => Ok(super::descriptors::open_again(file, status)?),
         }
@@ -311,6 +358,9 @@ impl OpenText {
 impl Object for OpenText {
     fn read(&self, _open: &OpenFile, offset: u64, sink: &mut dyn Sink) -> Attempt<usize> {
         let Some(source) = self.text() else { return Ok(0) };
+        if source.permissions & 0o444 == 0 {
+            return Err(Errno::EINVAL.because("the file is for writing only").into());
+        }
         let mut text = self.text.lock();
         if offset == 0 || text.is_empty() {
             *text = (source.read)()?;

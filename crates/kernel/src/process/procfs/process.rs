@@ -12,8 +12,9 @@ use vfs::node::{Followed, Kind};
 
 use super::descriptors::{Descriptors, Show};
 use super::node::{Item, Link, Listing, Row, Text};
+use super::pagemap::MapFiles;
 use super::system::number;
-use super::{mounts, smaps, status};
+use super::{mounts, pagemap, smaps, status};
 use crate::Kernel;
 use crate::process::{Process, Thread};
 
@@ -62,9 +63,10 @@ impl Name {
 type Read = fn(&Subject) -> Vec<u8>;
 
 /// The files of a folder: name, permissions, text.
-const FILES: [(&str, u32, Read); 29] = [
+const FILES: [(&str, u32, Read); 31] = [
     ("auxv", 0o400, status::auxv),
     ("cgroup", 0o444, |_| b"0::/\n".to_vec()),
+    ("clear_refs", 0o200, |_| Vec::new()),
     ("cmdline", 0o444, status::cmdline),
     ("comm", 0o644, status::comm),
     ("coredump_filter", 0o444, |_| b"00000033\n".to_vec()),
@@ -78,9 +80,10 @@ const FILES: [(&str, u32, Read); 29] = [
     ("mountinfo", 0o444, mounts::mountinfo),
     ("mounts", 0o444, mounts::mounts),
     ("mountstats", 0o400, mounts::mountstats),
-    ("oom_adj", 0o444, |_| b"0\n".to_vec()),
-    ("oom_score", 0o444, |_| b"0\n".to_vec()),
-    ("oom_score_adj", 0o444, |_| b"0\n".to_vec()),
+    ("numa_maps", 0o444, pagemap::numa_maps),
+    ("oom_adj", 0o644, status::oom_old),
+    ("oom_score", 0o444, status::oom_score),
+    ("oom_score_adj", 0o644, status::oom),
     ("personality", 0o400, status::personality),
     ("sessionid", 0o444, |_| b"4294967295".to_vec()),
     ("setgroups", 0o444, |_| b"allow\n".to_vec()),
@@ -93,16 +96,35 @@ const FILES: [(&str, u32, Read); 29] = [
     ("uid_map", 0o444, |_| status::IDENTITY.to_vec()),
     ("wchan", 0o444, |_| b"0".to_vec()),
 ];
-/// The one file that can be written.
-const COMM: &str = "comm";
+
+type Write = fn(&Subject, &[u8]) -> Result<()>;
+
+/// Those that can be written.
+const WRITABLE: [(&str, Write); 4] = [
+    ("clear_refs", pagemap::clear_refs),
+    ("comm", |subject, bytes| {
+        status::set_name(&subject.thread, bytes);
+        Ok(())
+    }),
+    ("oom_adj", |subject, bytes| {
+        let privileged = status::adjusts_freely(subject);
+        subject.process.oom.set_old(bytes, privileged)
+    }),
+    ("oom_score_adj", |subject, bytes| {
+        let privileged = status::adjusts_freely(subject);
+        subject.process.oom.set(bytes, privileged)
+    }),
+];
 
 /// What else stands in a folder.
-const OTHERS: [(&str, Kind); 7] = [
+const OTHERS: [(&str, Kind); 9] = [
     ("cwd", Kind::Link),
     ("exe", Kind::Link),
     ("fd", Kind::Directory),
     ("fdinfo", Kind::Directory),
+    ("map_files", Kind::Directory),
     ("mem", Kind::File),
+    ("pagemap", Kind::File),
     ("root", Kind::Link),
     ("task", Kind::Directory),
 ];
@@ -126,14 +148,11 @@ impl ProcessFolder {
         Ok(Subject { kernel: name.kernel, process, thread, alone })
     }
 
-    fn text(&self, permissions: u32, read: Read, writable: bool) -> Item {
+    fn text(&self, permissions: u32, read: Read, write: Option<Write>) -> Item {
         let Self { name, alone } = *self;
-        let write = writable.then(|| {
-            let rename = move |bytes: &[u8]| -> Result<()> {
-                status::set_name(&Self::subject(name, alone)?.thread, bytes);
-                Ok(())
-            };
-            Box::new(rename) as super::node::Write
+        let write = write.map(|write| {
+            let change = move |bytes: &[u8]| write(&Self::subject(name, alone)?, bytes);
+            Box::new(change) as super::node::Write
         });
         let read = Box::new(move || Ok(read(&Self::subject(name, alone)?)));
         Item::Text(Text { permissions, read, write })
@@ -144,7 +163,8 @@ impl Listing for ProcessFolder {
     fn find(&self, name: &[u8]) -> Option<Item> {
         let known = FILES.iter().find(|(known, ..)| known.as_bytes() == name);
         if let Some((known, permissions, read)) = known {
-            return Some(self.text(*permissions, *read, *known == COMM));
+            let write = WRITABLE.iter().find(|(name, _)| name == known).map(|(_, write)| *write);
+            return Some(self.text(*permissions, *read, write));
         }
         let of = self.name;
         let folder = |listing: Box<dyn Listing>| Some(Item::Folder(listing));
@@ -155,6 +175,10 @@ impl Listing for ProcessFolder {
             b"root" => link(Which::Root),
             b"fd" => folder(Box::new(Descriptors { name: of, show: Show::Links })),
             b"fdinfo" => folder(Box::new(Descriptors { name: of, show: Show::Info })),
+            b"map_files" if !self.alone => folder(Box::new(MapFiles(of))),
+            b"pagemap" => {
+                Some(Item::Pagemap(Box::new(move || Ok(Arc::clone(&of.process()?.memory)))))
+            }
             b"mem" => Some(Item::Memory(Box::new(move || Ok(Arc::clone(&of.process()?.memory))))),
             b"task" if !self.alone => folder(Box::new(Tasks(of))),
             _ => None,
@@ -163,7 +187,10 @@ impl Listing for ProcessFolder {
 
     fn rows(&self, position: u64) -> Vec<Row> {
         let files = FILES.iter().map(|(name, ..)| (*name, Kind::File));
-        let others = OTHERS.iter().copied().filter(|(name, _)| !self.alone || *name != "task");
+        let others = OTHERS
+            .iter()
+            .copied()
+            .filter(|(name, _)| !self.alone || !matches!(*name, "task" | "map_files"));
         (0..)
             .zip(files.chain(others))
             .filter(|(at, _)| *at >= position)

@@ -6,6 +6,9 @@ use alloc::vec::Vec;
 use core::fmt::Write as _;
 use core::sync::atomic::Ordering;
 
+use platform::budget;
+use vfs::credentials::Capabilities;
+
 use super::process::Subject;
 use super::system::ticks;
 use crate::process::Thread;
@@ -120,6 +123,24 @@ pub(super) fn limits(subject: &Subject) -> Vec<u8> {
         text += &row(name, &text_of(limit.soft), &text_of(limit.hard), unit);
     }
     text.into_bytes()
+}
+
+pub(super) fn oom(subject: &Subject) -> Vec<u8> {
+    format!("{}\n", subject.process.oom.get()).into_bytes()
+}
+
+pub(super) fn oom_old(subject: &Subject) -> Vec<u8> {
+    format!("{}\n", subject.process.oom.get_old()).into_bytes()
+}
+
+pub(super) fn oom_score(subject: &Subject) -> Vec<u8> {
+    let used = subject.process.memory.statistics().charged;
+    format!("{}\n", subject.process.oom.score(used, budget::limit())).into_bytes()
+}
+
+/// Whether the process may lower its readiness to be ended.
+pub(super) fn adjusts_freely(subject: &Subject) -> bool {
+    subject.process.credentials.lock().has(Capabilities::SYS_RESOURCE)
 }
 
 fn row(name: &str, soft: &str, hard: &str, unit: &str) -> String {

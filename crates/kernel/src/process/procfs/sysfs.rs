@@ -32,6 +32,7 @@ pub(super) fn root(kernel: &'static Kernel) -> Box<dyn Listing> {
         alloc::vec![("cpu", Box::new(cpus)), ("node", folder(nodes(kernel)))];
     Box::new(Fixed(alloc::vec![
         ("devices", folder(alloc::vec![("system", folder(system))])),
+        ("fs", folder(alloc::vec![("cgroup", folder(alloc::vec![]))])),
         ("kernel", folder(alloc::vec![("mm", folder(memory))])),
     ]))
 }

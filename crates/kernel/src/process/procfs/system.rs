@@ -26,6 +26,9 @@ pub const VERSION: &str = "#1 SMP PREEMPT_DYNAMIC Adyton";
 /// Positions from here on are those of processes, by number.
 const PROCESSES: u64 = 4096;
 
+/// The controllers of `/sys/fs/cgroup`, of the second version: hierarchy 0, one group.
+const CONTROLLERS: &str = "#subsys_name\thierarchy\tnum_cgroups\tenabled\ncpu\t0\t1\t1\n\
+                           memory\t0\t1\t1\npids\t0\t1\t1\n";
 /// This start's random name, `/proc/sys/kernel/random/boot_id`.
 static BOOT_ID: Once<String> = Once::new();
 
@@ -37,6 +40,7 @@ struct Root {
 /// The root folder.
 pub(super) fn root(kernel: &'static Kernel) -> Box<dyn Listing> {
     let fixed = Fixed(alloc::vec![
+        ("cgroups", constant(CONTROLLERS)),
         ("cmdline", constant("\n")),
         ("cpuinfo", made(move || cpu::info(kernel))),
         ("filesystems", made(file_systems)),

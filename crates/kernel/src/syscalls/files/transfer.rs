@@ -335,6 +335,7 @@ impl<'a> Transfer<'a> {
         }
         let append = flags.contains(Flags::APPEND)
             || file.status().contains(Status::APPEND) && !flags.contains(Flags::NO_APPEND);
+        let append = append && object.appends();
         let mut position = if at.is_none() { Some(file.position().lock()) } else { None };
         while buffers.left() > 0 && !buffers.faulted() {
             let offset = match (&position, &*at) {

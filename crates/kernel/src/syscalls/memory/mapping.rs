@@ -8,7 +8,7 @@ use abi::nr;
 use storage::exposed;
 use storage::pages::{Pages, Reach};
 use vfs::device::{Device, Kind};
-use vfs::mount::Flags as MountFlags;
+use vfs::mount::{Flags as MountFlags, Place};
 use vfs::object::{OpenFile, Status};
 use vfs::seal::Seal;
 
@@ -210,6 +210,10 @@ impl WritableMapping {
 impl Described for WritableMapping {
     fn describe(&self) -> Description {
         self.0.describe()
+    }
+
+    fn place(&self) -> Option<Place> {
+        Described::place(&*self.0)
     }
 }
 

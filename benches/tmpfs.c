@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -22,6 +23,17 @@ static void open_read_close(void *context, long count)
     while (count-- > 0) {
         int file = must(open(small, O_RDONLY), "open");
         must(read(file, bytes, SMALL), "read");
+        must(close(file), "close");
+    }
+}
+
+static void open_fstat_close(void *context, long count)
+{
+    struct stat stat;
+    (void)context;
+    while (count-- > 0) {
+        int file = must(open(small, O_RDONLY), "open");
+        must(fstat(file, &stat), "fstat");
         must(close(file), "close");
     }
 }
@@ -67,6 +79,7 @@ int main(int argc, char **argv)
     fill(large, argv[2], "large", LARGE);
     int file = must(open(large, O_RDONLY), "open");
     measure("open, read 512 B, close", open_read_close, NULL);
+    measure("open, fstat, close", open_fstat_close, NULL);
     measure("pread 4 KiB", read_page, &file);
     measure("pread 128 KiB", read_large, &file);
     unlink(small);

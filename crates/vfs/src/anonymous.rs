@@ -65,6 +65,11 @@ impl Identity {
         self.stat(S_IFSOCK | 0o777, SOCKETS)
     }
 
+    /// As a regular file.
+    pub(crate) fn regular(&self) -> Stat {
+        self.stat(S_IFREG | 0o600, OTHERS)
+    }
+
     /// As an object without a type: Linux gives `st_mode` only permissions.
     pub fn other(&self) -> Stat {
         self.stat(0o600, OTHERS)

@@ -42,6 +42,7 @@ pub mod opening;
 pub mod path;
 pub mod pipe;
 pub mod seal;
+pub mod secret;
 pub mod socketpair;
 pub mod stream;
 #[cfg(test)]

@@ -42,6 +42,7 @@ BENCHES: dict[str, Bench] = {
     "start": starts.start,
     "cpu": cpu.cpu,
     "tmpfs": calls.tmpfs,
+    "memory": calls.memory,
 }
 
 

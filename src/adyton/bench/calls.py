@@ -83,11 +83,25 @@ def tmpfs(folder: Path, *, quick: bool) -> list[Row]:
     """Files in memory: the host's tmpfs against the enclave's /tmp."""
     cases = {
         "open, read 512 B, close": Goal("ratio", 3),
-        "pread 4 KiB": None,
-        "pread 128 KiB": None,
+        "open, fstat, close": Goal("ratio", 4),
+        "pread 4 KiB": Goal("ratio", 2),
+        "pread 128 KiB": Goal("ratio", 1),
     }
     program = Program("tmpfs", cases, linux=(_host_tmpfs(),), adyton=("/tmp",))
     return _rows(program, folder, sides.Deadline(quick=quick))
+
+
+def memory(folder: Path, *, quick: bool) -> list[Row]:
+    """Memory that comes and goes: mapped, touched, unmapped."""
+    cases = {
+        "mmap, touch, munmap 64 KiB": Goal("ratio", 1),
+        "mmap, touch, munmap 8 MiB": None,
+        "mmap, munmap 64 KiB": None,
+        "mprotect 4 KiB, twice": None,
+        "MADV_DONTNEED, touch 64 KiB": None,
+        "sbrk, touch, sbrk back 64 KiB": None,
+    }
+    return _rows(Program("memory", cases), folder, sides.Deadline(quick=quick))
 
 
 def _one_and_two_cores(program: Program, folder: Path, *, quick: bool) -> list[Row]:

@@ -46,6 +46,8 @@ bitflags::bitflags! {
         const SEALED = 0x8000;
         /// Its contents may be dropped when memory is short (MAP_DROPPABLE).
         const DROPPABLE = 0x1_0000;
+        /// Nobody but the program's own instructions may look (`memfd_secret`); always locked.
+        const SECRET = 0x2_0000;
     }
 }
 

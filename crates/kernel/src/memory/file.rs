@@ -9,7 +9,11 @@ use super::contents::{Described, Description};
 
 impl Described for OpenFile {
     fn describe(&self) -> Description {
-        describe(self.object().as_ref(), self.place())
+        let mut all = describe(self.object().as_ref(), self.place());
+        if self.downcast::<vfs::secret::Secret>().is_some() {
+            all.path = vfs::secret::PATH.into();
+        }
+        all
     }
 
     fn place(&self) -> Option<Place> {

@@ -20,6 +20,9 @@ impl Space {
         while done < out.len() {
             let Some((address, len)) = piece(at, done, out.len()) else { break };
             let part = &mut out[done..done + len];
+            if self.is_secret(address) {
+                break;
+            }
             if self.copy_in(address, part).is_err() && self.inspect_page(address, part).is_err() {
                 break;
             }
@@ -106,13 +109,22 @@ impl Space {
         Ok(())
     }
 
+    fn is_secret(&self, at: u64) -> bool {
+        let state = self.state.lock();
+        let found = state.areas.find(at);
+        found.is_some_and(|(_, area)| area.flags.contains(super::area::Flags::SECRET))
+    }
+
     fn area_at(&self, at: u64) -> Option<Area> {
         visible(&self.state.lock(), at).map(|(_, area)| area.clone())
     }
 }
 
 fn visible(state: &State, at: u64) -> Option<(u64, &Area)> {
-    state.areas.find(at).filter(|(_, area)| !area.is_hidden())
+    let shown = |(_, area): &(u64, &Area)| {
+        !area.is_hidden() && !area.flags.contains(super::area::Flags::SECRET)
+    };
+    state.areas.find(at).filter(shown)
 }
 
 /// The next piece of a transfer that lies within one page of the user region: its address and length.

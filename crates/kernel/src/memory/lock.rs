@@ -89,7 +89,7 @@ impl Space {
     pub fn unlock_all(&self) {
         let mut state = self.state.lock();
         state.lock_future = None;
-        state.areas.edit(&self.region(), |_, area| area.flags -= Flags::LOCKED);
+        state.areas.edit(&self.region(), |_, area| set_locked(area, false));
     }
 
     /// Bytes that would be locked if `len` bytes at `address` were as well.
@@ -120,6 +120,9 @@ impl Space {
     async fn bring_all(&self, range: &Range<u64>) -> Result<()> {
         let pieces = self.state.lock().pieces(range);
         for (piece, area) in pieces {
+            if area.flags.contains(Flags::SECRET) {
+                return Err(Errno::ENOMEM.because("secret memory is locked, but not brought in"));
+            }
             let Some(access) = best_access(&area) else {
                 return Err(Errno::ENOMEM.because("part of the range can't be accessed"));
             };
@@ -193,6 +196,9 @@ impl Space {
                 && let Kind::File(mapped) = &area.kind
                 && mapped.shared
             {
+                if area.flags.contains(Flags::SECRET) {
+                    return Err(Errno::EINVAL.because("secret memory is nowhere else"));
+                }
                 mapped.pages.flush(Reach::Exposed).await?;
             }
         }
@@ -214,8 +220,9 @@ impl State {
     }
 }
 
-/// Droppable memory is never locked, and nobody is told.
+/// Droppable memory is never locked, secret memory always, and nobody is told.
 fn set_locked(area: &mut Area, locked: bool) {
+    let locked = locked || area.flags.contains(Flags::SECRET);
     area.flags.set(Flags::LOCKED, locked && !area.flags.contains(Flags::DROPPABLE));
 }
 

@@ -203,10 +203,12 @@ impl Space {
         found
     }
 
-    /// Whether the area at an address has all of `prot`; false where nothing is mapped.
+    /// Whether the area at an address has all of `prot`, and is no secret; false where nothing is mapped.
     pub fn grants(&self, address: u64, prot: super::Prot) -> bool {
         let state = self.state.lock();
         let found = state.areas.find(address).filter(|(_, area)| !area.is_hidden());
-        found.is_some_and(|(_, area)| area.prot.contains(prot))
+        found.is_some_and(|(_, area)| {
+            area.prot.contains(prot) && !area.flags.contains(super::area::Flags::SECRET)
+        })
     }
 }

@@ -58,6 +58,7 @@ pub enum Type {
 
 /// A file to be mapped.
 #[derive(Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts of a descriptor")]
 pub struct FileSource {
     /// Its contents; `None` when it can't be mapped (ENODEV).
     pub pages: Option<Arc<Pages>>,
@@ -71,6 +72,8 @@ pub struct FileSource {
     pub writable: bool,
     /// The mount allows execution.
     pub executable: bool,
+    /// It is secret memory.
+    pub secret: bool,
 }
 
 /// What mmap(2) is asked for.
@@ -129,6 +132,7 @@ impl Request {
             readable: true,
             writable: false,
             executable: true,
+            secret: false,
         };
         Self { address, len, prot, kind: Type::Private, flags, file: Some(file) }
     }
@@ -172,7 +176,10 @@ impl Request {
         Ok(Flags::DROPPABLE | Flags::NORESERVE | Flags::WIPE_ON_FORK | Flags::DONT_DUMP)
     }
 
-    fn decide_file(&self, file: &FileSource, flags: Flags) -> Result<(Kind, Flags, Prot)> {
+    fn decide_file(&self, file: &FileSource, mut flags: Flags) -> Result<(Kind, Flags, Prot)> {
+        if file.secret {
+            flags |= Flags::SECRET | Flags::LOCKED | Flags::DONT_DUMP;
+        }
         let shared = match self.kind {
             Type::Private => false,
             Type::Shared => true,

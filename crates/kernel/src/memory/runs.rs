@@ -127,7 +127,7 @@ impl Runs {
 
     /// The run that holds `address`, from there on.
     pub(crate) fn at(&self, address: u64) -> Option<Run> {
-        self.within(&(address..address + 1)).next()
+        self.within(&(address..u64::MAX)).next().filter(|run| run.start == address)
     }
 
     /// The part within `whole` of the run that holds `address`; empty if there is none.
@@ -256,5 +256,22 @@ impl Runs {
     /// Drops everything.
     pub(crate) fn clear(&mut self) -> Vec<Held> {
         core::mem::take(&mut self.map).into_values().map(|(_, held)| held).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Held, Runs};
+
+    #[test]
+    fn a_run_reaches_to_its_end() {
+        let mut runs = Runs::new();
+        runs.insert(0x1000..0x9000, Held::Anonymous);
+        runs.insert(0x9000..0xa000, Held::Guard);
+        runs.insert(0xb000..0xc000, Held::Anonymous);
+        let run = runs.at(0x2000).expect("backed");
+        assert_eq!((run.start, run.end), (0x2000, 0x9000));
+        assert!(runs.at(0x9000).is_none() && runs.at(0xa000).is_none());
+        assert!(runs.at(0xc000).is_none() && runs.at(0xb000).is_some());
     }
 }

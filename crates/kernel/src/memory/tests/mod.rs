@@ -259,6 +259,7 @@ pub(super) fn file(
             readable: true,
             writable: true,
             executable: true,
+            secret: false,
         }),
     }
 }

@@ -17,6 +17,7 @@ use vfs::node::{Followed, Kind, Opened};
 use vfs::notify::inotify::Inotify;
 use vfs::object::{OpenFile, Status};
 use vfs::pipe;
+use vfs::secret::Secret;
 use vfs::socketpair::Socket;
 use vfs::stream::{Nature, Stream};
 use vfs::timerfd::TimerFd;
@@ -198,6 +199,8 @@ fn unnamed(file: &OpenFile) -> String {
         "anon_inode:[timerfd]".into()
     } else if file.downcast::<Inotify>().is_some() {
         "anon_inode:inotify".into()
+    } else if file.downcast::<Secret>().is_some() {
+        vfs::secret::PATH.into()
     } else if file.downcast::<SignalFd>().is_some() {
         "anon_inode:[signalfd]".into()
     } else {

@@ -133,7 +133,8 @@ pub(super) async fn fallocate(cx: &Context<'_>, args: &Arguments) -> Result<u64>
     if offset < 0 || len <= 0 {
         return Err(Errno::EINVAL.because("a negative offset, or no length"));
     }
-    if mode & !(KEEP_SIZE | PUNCH_HOLE) != 0 || mode == PUNCH_HOLE {
+    let secret = file.downcast::<vfs::secret::Secret>().is_some();
+    if secret || mode & !(KEEP_SIZE | PUNCH_HOLE) != 0 || mode == PUNCH_HOLE {
         return Err(Errno::EOPNOTSUPP.because("a mode that is not supported"));
     }
     if !file.writable() {

@@ -11,6 +11,7 @@ use vfs::device::{Device, Kind};
 use vfs::mount::{Flags as MountFlags, Place};
 use vfs::object::{OpenFile, Status};
 use vfs::seal::Seal;
+use vfs::secret::Secret;
 
 use crate::arguments::Arguments;
 use crate::context::Context;
@@ -144,6 +145,7 @@ fn anonymous(
         readable: true,
         writable: true,
         executable: true,
+        secret: false,
     }))
 }
 
@@ -161,6 +163,10 @@ fn source(
     if open.downcast::<Device>().is_some_and(|device| device.kind() == Kind::Zero) {
         return anonymous(cx, kind, flags, len);
     }
+    let secret = open.downcast::<Secret>().is_some();
+    if secret {
+        check_secret(cx, kind, len)?;
+    }
     let executable =
         open.place().is_none_or(|place| !place.mount.flags().contains(MountFlags::NO_EXEC));
     let may_write = open.writable() && may_map_writable(open);
@@ -175,8 +181,22 @@ fn source(
         offset,
         readable: open.readable(),
         writable: may_write,
-        executable,
+        executable: executable && !secret,
+        secret,
     }))
+}
+
+/// Secret memory is mapped as it is, and locked.
+fn check_secret(cx: &Context<'_>, kind: Type, len: u64) -> Result<()> {
+    if matches!(kind, Type::Private | Type::Unknown) {
+        return Err(Errno::EINVAL.because("secret memory has no private copies"));
+    }
+    let limit = super::advice::lock_limit(cx).unwrap_or(0);
+    let locked = cx.memory().statistics().locked;
+    if locked.saturating_add(page_up(len).unwrap_or(u64::MAX)) > limit {
+        return Err(Errno::EAGAIN.because("RLIMIT_MEMLOCK"));
+    }
+    Ok(())
 }
 
 /// Whether no seal forbids to change the file through a mapping.

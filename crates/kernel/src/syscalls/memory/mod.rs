@@ -7,6 +7,7 @@ pub mod advice;
 mod foreign;
 pub mod mapping;
 mod policy;
+mod secret;
 
 use abi::errno::Result;
 use abi::nr;
@@ -38,6 +39,7 @@ pub(crate) fn at_once(
         nr::MUNLOCKALL => Ok(advice::munlockall(cx)),
         nr::PROCESS_VM_READV => foreign::transfer(cx, args, foreign::Way::Read),
         nr::PROCESS_VM_WRITEV => foreign::transfer(cx, args, foreign::Way::Write),
+        nr::MEMFD_SECRET => secret::memfd_secret(cx, args),
         nr::PROCESS_MRELEASE => foreign::release(cx, args),
         nr::MBIND => policy::mbind(cx, args),
         nr::SET_MEMPOLICY => policy::set_mempolicy(cx, args),

@@ -133,7 +133,7 @@ int main(void)
     value("mask at 1", syscall(SYS_mbind, p, PAGE, BIND, 1, 64, 0));
 
     say("-- homes");
-#define home(address, length, node, flags) syscall(450, address, length, (unsigned long)(node), (unsigned long)(flags))
+#define home(address, length, node, flags) syscall(SYS_set_mempolicy_home_node, address, length, (unsigned long)(node), (unsigned long)(flags))
     need(syscall(SYS_mbind, p, 4 * PAGE, DEFAULT, NULL, 0, 0) == 0, "default");
     value("without a policy", home(p, PAGE, 0, 0));
     need(syscall(SYS_mbind, p, PAGE, BIND, mask, 64, 0) == 0, "bind");

@@ -4,7 +4,7 @@
 #include <sys/uio.h>
 #include <sys/vfs.h>
 
-#define secret(flags) syscall(447, flags)
+#define secret(flags) syscall(SYS_memfd_secret, flags)
 
 int main(void)
 {

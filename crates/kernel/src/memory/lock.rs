@@ -182,7 +182,8 @@ impl Space {
             return Err(Errno::EINVAL.because("the address is not page-aligned"));
         }
         let overflow = Errno::ENOMEM.because("the range overflows");
-        let len = page_up(len).ok_or(overflow)?;
+        // A length whose rounding overflows is none, as in Linux.
+        let len = page_up(len).unwrap_or(0);
         let range = address..address.checked_add(len).ok_or(overflow)?;
         let (whole, work) = {
             let state = self.state.lock();
@@ -248,10 +249,8 @@ fn is_resident(state: &State, area: &Area, at: u64) -> bool {
 /// A range as mlock(2) rounds it.
 fn rounded(address: u64, len: u64) -> Result<Range<u64>> {
     let start = page_down(address);
-    let end = (address - start)
-        .checked_add(len)
-        .and_then(page_up)
-        .and_then(|len| start.checked_add(len))
-        .ok_or(Errno::EINVAL.because("the range overflows"))?;
+    // A length whose rounding overflows is none, as in Linux.
+    let len = (address - start).checked_add(len).and_then(page_up).unwrap_or(0);
+    let end = start.checked_add(len).ok_or(Errno::EINVAL.because("the range overflows"))?;
     Ok(start..end)
 }

@@ -21,8 +21,6 @@ impl Space {
         let overflow = Errno::EINVAL.because("no bytes, or the range overflows");
         let end = start.checked_add(len).filter(|end| *end > start).ok_or(overflow)?;
         page.checked_add(len / PAGE).ok_or(overflow)?;
-        let offset = page.checked_mul(PAGE).filter(|offset| offset.checked_add(len).is_some());
-        let offset = offset.ok_or(Errno::EOVERFLOW.because("offset and length overflow"))?;
         let not_shared = Errno::EINVAL.because("the range is no shared mapping of one file");
         let mut state = self.state.lock();
         let pieces = state.pieces(&(start..end));
@@ -43,6 +41,8 @@ impl Space {
         if at != end {
             return Err(not_shared);
         }
+        let offset = page.checked_mul(PAGE).filter(|offset| offset.checked_add(len).is_some());
+        let offset = offset.ok_or(Errno::EOVERFLOW.because("offset and length overflow"))?;
         let mut area = first.clone();
         area.end = end;
         if let Kind::File(mapped) = &mut area.kind {

@@ -137,7 +137,8 @@ pub(crate) async fn process_madvise(cx: &Context<'_>, args: &Arguments) -> Resul
     if args.uint(4) != 0 {
         return Err(Errno::EINVAL.because("process_madvise has no flags"));
     }
-    let ranges = cx.read_iovecs(args.address(1), args.size(2))?;
+    // As in Linux, only the lower half of the number counts.
+    let ranges = cx.read_iovecs(args.address(1), args.uint(2) as usize)?;
     process_of(cx, args.fd(0))?;
     let mut done = 0;
     for range in ranges {

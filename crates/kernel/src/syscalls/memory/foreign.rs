@@ -31,7 +31,8 @@ pub(super) fn transfer(cx: &Context<'_>, args: &Arguments, way: Way) -> Result<u
     if args.raw(5) != 0 {
         return Err(Errno::EINVAL.because("process_vm_readv has no flags"));
     }
-    let local = cx.read_iovecs(args.address(1), args.size(2))?;
+    // As in Linux, only the lower half of this number counts.
+    let local = cx.read_iovecs(args.address(1), args.uint(2) as usize)?;
     if local.iter().all(|range| range.len == 0) {
         return Ok(0);
     }

@@ -20,6 +20,9 @@ use crate::memory::map::{FileSource, MapFlags, Request, Type};
 use crate::memory::protect::prot_of;
 use crate::memory::{Access, Prot, page_up};
 
+/// Sizes of huge pages, as the logarithms that mmap(2) takes; 0 is the usual one.
+const HUGE_SIZES: [u64; 3] = [0, 21, 30];
+
 /// mmap(2), where no page has to be brought in.
 pub(crate) fn mmap_at_once(cx: &Context<'_>, args: &Arguments) -> Option<Result<u64>> {
     let (_, flags) = Type::decode(args.raw(3));
@@ -107,12 +110,19 @@ fn request(cx: &Context<'_>, args: &Arguments) -> Result<Request> {
     if !offset.is_multiple_of(abi::layout::PAGE) {
         return Err(Errno::EINVAL.because("the offset is not page-aligned"));
     }
+    let huge = flags.contains(MapFlags::HUGE_TLB);
     let file = if flags.contains(MapFlags::ANONYMOUS) {
+        if huge && !HUGE_SIZES.contains(&(args.raw(3) >> 26 & 0x3f)) {
+            return Err(Errno::EINVAL.because("no processor has pages of this size"));
+        }
         anonymous(cx, kind, flags, len)?
     } else {
         let open = cx.process.files.get(args.fd(4))?;
         if open.status().contains(Status::PATH) {
             return Err(Errno::EBADF.because("the descriptor only names a file"));
+        }
+        if huge {
+            return Err(Errno::EINVAL.because("the file has no huge pages"));
         }
         check_seals(&open, kind, prot_of(args.raw(2)))?;
         source(cx, &open, kind, flags, len, offset)?

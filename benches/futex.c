@@ -1,5 +1,6 @@
 // Two threads hand a word back and forth, each asleep while the other has it: a round trip is two
-// waits and two wakes.
+// waits and two wakes. The same with priority-inheriting mutexes: each thread holds one of three, takes
+// the next, which the other one holds, and gives up its own.
 
 #include "measure.h"
 
@@ -47,6 +48,58 @@ static void ask(void *context, long count)
     }
 }
 
+enum { MUTEXES = 3 };
+
+static pthread_mutex_t mutexes[MUTEXES];
+static atomic_int ready, stopping;
+
+// Takes the mutex after the one that the caller holds, and gives up that one; gives the new one.
+static int step(int held)
+{
+    int next = (held + 1) % MUTEXES;
+    must_be_zero(pthread_mutex_lock(&mutexes[next]), "pthread_mutex_lock");
+    must_be_zero(pthread_mutex_unlock(&mutexes[held]), "pthread_mutex_unlock");
+    return next;
+}
+
+static void *follow(void *argument)
+{
+    int held = 1;
+    must_be_zero(pthread_mutex_lock(&mutexes[held]), "pthread_mutex_lock");
+    atomic_store(&ready, 1);
+    while (!atomic_load(&stopping))
+        held = step(held);
+    must_be_zero(pthread_mutex_unlock(&mutexes[held]), "pthread_mutex_unlock");
+    return argument;
+}
+
+static void lead(void *context, long count)
+{
+    int *held = context;
+    while (count-- > 0)
+        *held = step(*held);
+}
+
+static void inheriting(void)
+{
+    pthread_mutexattr_t attributes;
+    pthread_t other;
+    int held = 0;
+    must_be_zero(pthread_mutexattr_init(&attributes), "pthread_mutexattr_init");
+    must_be_zero(pthread_mutexattr_setprotocol(&attributes, PTHREAD_PRIO_INHERIT),
+                 "pthread_mutexattr_setprotocol");
+    for (int i = 0; i < MUTEXES; i++)
+        must_be_zero(pthread_mutex_init(&mutexes[i], &attributes), "pthread_mutex_init");
+    must_be_zero(pthread_mutex_lock(&mutexes[held]), "pthread_mutex_lock");
+    must_be_zero(pthread_create(&other, NULL, follow, NULL), "pthread_create");
+    while (!atomic_load(&ready))
+        usleep(100);
+    measure("PI mutex round trip", lead, &held);
+    atomic_store(&stopping, 1);
+    must_be_zero(pthread_mutex_unlock(&mutexes[held]), "pthread_mutex_unlock");
+    must_be_zero(pthread_join(other, NULL), "pthread_join");
+}
+
 int main(int argc, char **argv)
 {
     pthread_t other;
@@ -55,6 +108,7 @@ int main(int argc, char **argv)
     measure("futex round trip", ask, NULL);
     give(OVER);
     must_be_zero(pthread_join(other, NULL), "pthread_join");
+    inheriting();
     end();
     return 0;
 }

@@ -308,6 +308,7 @@ fn new_process(
         usage: Usage::new(),
         group: AtomicU32::new(pid),
         session: AtomicU32::new(pid),
+        settings: crate::process::settings::Shared::new(),
         dumpable: AtomicU32::new(1),
         oom: crate::process::oom::Adjustment::default(),
     });

@@ -41,6 +41,8 @@ bitflags::bitflags! {
         const SYS_RESOURCE = 1 << 24;
         /// Make device files.
         const MKNOD = 1 << 27;
+        /// Choose numbers of threads, as checkpoint and restore do.
+        const CHECKPOINT_RESTORE = 1 << 40;
         const _ = !0;
     }
 }

@@ -232,6 +232,14 @@ impl Epoll {
         &self.waiters
     }
 
+    /// What is registered under a number; `skipped` of those that were registered under it are passed over, in
+    /// no particular order.
+    pub fn target(&self, fd: i32, skipped: usize) -> Option<Arc<OpenFile>> {
+        let registered = self.registered.lock();
+        let of_fd = registered.items.iter().filter(|(key, _)| key.fd == fd);
+        of_fd.filter_map(|(_, entry)| entry.item.file()).nth(skipped)
+    }
+
     /// What is registered: number and interest, for fdinfo.
     pub fn list(&self) -> Vec<(i32, Interest)> {
         let registered = self.registered.lock();

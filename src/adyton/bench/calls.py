@@ -62,9 +62,9 @@ def sched_yield(folder: Path, *, quick: bool) -> list[Row]:
 
 
 def futex(folder: Path, *, quick: bool) -> list[Row]:
-    """A word handed back and forth between two threads."""
-    one = Program("futex", {"futex round trip": Goal("ratio", 15)})
-    return _one_and_two_cores(one, folder, quick=quick)
+    """A word, and mutexes that inherit priorities, handed back and forth between two threads."""
+    cases = {"futex round trip": Goal("ratio", 15), "PI mutex round trip": Goal("ratio", 10)}
+    return _one_and_two_cores(Program("futex", cases), folder, quick=quick)
 
 
 def pipe(folder: Path, *, quick: bool) -> list[Row]:

@@ -225,6 +225,17 @@ preadv2            fd iovec int long hex rwf
 pwritev2           fd iovec int long hex rwf
 statx              dirfd path at statxmask statx
 rseq               ptr size hex hex
+pidfd_open         int hex
+pidfd_getfd        fd fd hex
+pidfd_send_signal  fd sig ptr hex
+kcmp               int int int hex hex
+ptrace             int int hex hex
+futex_waitv        ptr uint hex timespec int
+futex_wake         ptr hex int hex
+futex_wait         ptr uint hex hex timespec int
+futex_requeue      ptr hex int int
+sched_setattr      int ptr hex
+sched_getattr      int ptr size hex
 clone3             clone_args size
 close_range        fd fd hex
 openat2            dirfd path open_how size

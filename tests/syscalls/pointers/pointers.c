@@ -39,7 +39,7 @@ static struct itimerval timer_value;
 static struct itimerspec timer_spec;
 static struct msghdr message;
 static sigset_t signals;
-static uint32_t word;
+static uint32_t word, lock;
 static int four = 4;
 static long six = 6;
 
@@ -52,6 +52,7 @@ int main(void)
     need(epoll_ctl(ep, EPOLL_CTL_ADD, e, &event) == 0, "epoll");
     polled = (struct pollfd){file, POLLIN, 0};
     message = (struct msghdr){.msg_iov = vector, .msg_iovlen = 1};
+    int pidfd = syscall(SYS_pidfd_open, getpid(), 0);
     fd_set *set = (fd_set *)out;
     timer_t timer;
     need(timer_create(CLOCK_MONOTONIC, &(struct sigevent){.sigev_notify = SIGEV_NONE}, &timer) == 0, "timer");
@@ -157,6 +158,13 @@ int main(void)
         {"futex wait", SYS_futex, 1 | 8 | NO_NULL, {A(&word), FUTEX_WAIT, 0, A(&a_millisecond)}},
         {"futex wait private", SYS_futex, 1 | NO_NULL, {A(&word), FUTEX_WAIT_PRIVATE, 0, A(&a_millisecond)}},
         {"futex wake", SYS_futex, 1, {A(&word), FUTEX_WAKE, 1}},
+        {"sched_setattr", SYS_sched_setattr, 2, {0, A(out), 0}},
+        {"sched_getattr", SYS_sched_getattr, 2, {0, A(out), 48, 0}},
+        {"prctl PR_GET_AUXV", SYS_prctl, 2, {0x41555856, A(out), 64, 0, 0}},
+        {"kcmp epoll", SYS_kcmp, 16, {getpid(), getpid(), 7, e, A(((uint32_t[]){ep, e, 0}))}},
+        {"pidfd_send_signal", SYS_pidfd_send_signal, 4 | NO_NULL, {pidfd, SIGURG, A(out), 0}},
+        {"futex requeue to a lock", SYS_futex, 1 | 16, {A(&word), FUTEX_CMP_REQUEUE_PI, 1, 1, A(&lock), 0}},
+        {"futex_wake", 454, 1, {A(&word), 1, 1, 2}},
         {"futex requeue", SYS_futex, 1 | 16, {A(&word), FUTEX_CMP_REQUEUE, 1, 1, A(&word), 0}},
         {"get_robust_list", SYS_get_robust_list, 6, {0, A(out), A(out)}},
         {"epoll_wait", SYS_epoll_wait, 2, {ep, A(out), 4, 0}},

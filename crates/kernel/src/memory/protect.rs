@@ -48,6 +48,13 @@ impl Space {
         self.protect_locked(&mut state, &(start..end), prot)
     }
 
+    /// Whether all that is mapped in a range can be executed.
+    pub fn is_executable(&self, address: u64, len: u64) -> bool {
+        let Some(end) = page_up(len).and_then(|len| address.checked_add(len)) else { return false };
+        let state = self.state.lock();
+        state.pieces(&(address..end)).iter().all(|(_, area)| area.prot.contains(Prot::EXEC))
+    }
+
     fn protect_locked(&self, state: &mut State, range: &Range<u64>, prot: Prot) -> Result<()> {
         if state.areas.splits(range) > 0 {
             state.room_for(state.areas.splits(range))?;

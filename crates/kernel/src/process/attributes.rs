@@ -5,6 +5,7 @@
 use platform::sync::Mutex;
 
 use crate::memory::policy::Policy;
+use crate::process::settings::EarlyKill;
 
 /// Settings of a thread.
 pub struct Attributes(Mutex<Values>);
@@ -19,6 +20,8 @@ pub struct Values {
     pub priority: u32,
     /// -20 to 19.
     pub nice: i32,
+    /// Time slice that was asked for, ns; 0: the usual one.
+    pub slice: u64,
     /// `SCHED_RESET_ON_FORK`: children start with the defaults.
     pub reset_on_fork: bool,
     /// `ioprio_set(2)`'s value.
@@ -31,10 +34,10 @@ pub struct Values {
     pub no_new_privileges: bool,
     /// `PR_SET_KEEPCAPS`.
     pub keep_capabilities: bool,
-    /// `PR_SET_CHILD_SUBREAPER`.
-    pub subreaper: bool,
-    /// `PR_SET_THP_DISABLE`.
-    pub no_huge_pages: bool,
+    /// `PR_SET_IO_FLUSHER`.
+    pub io_flusher: bool,
+    /// `PR_MCE_KILL`.
+    pub early_kill: EarlyKill,
     /// `PR_SET_TIMERSLACK`, ns.
     pub timer_slack: u64,
     /// `set_mempolicy(2)`'s policy.
@@ -51,14 +54,15 @@ impl Attributes {
             policy: 0,
             priority: 0,
             nice: 0,
+            slice: 0,
             reset_on_fork: false,
             io_priority: 0,
             personality: 0,
             parent_death_signal: 0,
             no_new_privileges: false,
             keep_capabilities: false,
-            subreaper: false,
-            no_huge_pages: false,
+            io_flusher: false,
+            early_kill: EarlyKill::Default,
             timer_slack: TIMER_SLACK,
             nodes: None,
         }))

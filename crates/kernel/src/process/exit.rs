@@ -9,7 +9,7 @@ use storage::exposed;
 use storage::pages::Reach;
 
 use crate::context::Context;
-use crate::process::{Process, futex};
+use crate::process::{Process, futex, pidfd};
 use crate::{Kernel, context, start, trace};
 
 /// The way a process ended, as wait(2) tells it.
@@ -63,6 +63,7 @@ pub(crate) async fn end_thread(cx: &Context<'_>) {
         }
         listed && threads.is_empty()
     };
+    pidfd::thread_ended(cx.thread.tid, wait_status(cx));
     trace::record::gone(cx, last);
     if last {
         // What mappings have changed in files of the host is the host's to have. Nobody is left to be told
@@ -71,6 +72,15 @@ pub(crate) async fn end_thread(cx: &Context<'_>) {
         end_last(cx.kernel, cx.process);
     } else if cx.process.threads.lock().len() == 1 {
         cx.process.alone.wake_all();
+    }
+}
+
+/// How the calling thread ends, as wait(2) tells it.
+fn wait_status(cx: &Context<'_>) -> u32 {
+    match *cx.process.status.lock() {
+        Some(Status::Exited(code)) => u32::from(code) << 8,
+        Some(Status::Signaled(signal)) => signal.into(),
+        None => cx.thread.exit_status.load(Ordering::Relaxed),
     }
 }
 

@@ -12,6 +12,7 @@
 
 mod list;
 pub mod priority;
+pub mod requeue;
 pub mod robust;
 #[cfg(test)]
 mod tests;
@@ -63,6 +64,8 @@ struct Bucket {
 pub struct Waiter {
     /// Bucket in the upper half and entry in the lower, [`IDLE`] or [`WOKEN`].
     place: AtomicU64,
+    /// The lock that it waits to be moved to, as far as this can tell; 0 once it was.
+    target: AtomicU64,
 }
 
 /// Why a wait did not begin.
@@ -91,7 +94,7 @@ pub const ANY: u32 = u32::MAX;
 impl Waiter {
     /// A waiter that stands nowhere.
     pub fn new() -> Shared<Self> {
-        Shared::new(Self { place: AtomicU64::new(IDLE) })
+        Shared::new(Self { place: AtomicU64::new(IDLE), target: AtomicU64::new(0) })
     }
 }
 
@@ -230,6 +233,11 @@ impl Futexes {
             occupant.waker.wake();
         }
         Ok(true)
+    }
+
+    /// Whether somebody waits to own the lock named `key`.
+    pub fn somebody_waits(&self, key: Key) -> bool {
+        self.buckets[Self::bucket_of(key)].list.lock().next_owner(&key).is_some()
     }
 
     /// Locks two buckets, in the order of their numbers; one only when they are the same.

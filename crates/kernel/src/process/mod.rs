@@ -12,10 +12,12 @@ pub mod interception;
 pub mod limits;
 pub mod load;
 pub mod oom;
+pub mod pidfd;
 pub mod procfs;
 pub mod registry;
 pub mod rseq;
 pub mod run;
+pub mod settings;
 pub mod thread;
 pub mod usage;
 pub mod vdso;
@@ -77,6 +79,8 @@ pub struct Process {
     pub group: AtomicU32,
     /// Session id.
     pub session: AtomicU32,
+    /// What prctl(2) sets for all its threads.
+    pub settings: settings::Shared,
     /// PR_SET_DUMPABLE's value.
     pub dumpable: AtomicU32,
     /// How ready it is to be ended when memory is out.

@@ -53,6 +53,12 @@ impl Registry {
         None
     }
 
+    /// Whether a thread or a process has this number.
+    pub fn is_taken(&self, number: u32) -> bool {
+        let inner = self.inner.lock();
+        inner.threads.contains_key(&number) || inner.processes.contains_key(&number)
+    }
+
     /// Registers a process.
     pub fn add_process(&self, process: &Arc<Process>) {
         let mut inner = self.inner.lock();

@@ -1,7 +1,7 @@
 //! One thread of a process.
 
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use executor::Task;
 use platform::shared::Shared;
@@ -29,12 +29,16 @@ pub struct Thread {
     pub robust_list: AtomicU64,
     /// Where it stands while it waits on a word.
     pub futex: Shared<Waiter>,
+    /// The priority-inheriting lock that it waits for; 0 none.
+    pub waits_on: AtomicU64,
     /// Priority, personality and the like.
     pub attributes: Attributes,
     /// Its name, NUL-padded.
     pub name: Mutex<[u8; 16]>,
     /// The thread alone must end (exec, exit of its process).
     pub ending: AtomicBool,
+    /// What it gave exit(2), shifted as wait(2) tells it.
+    pub exit_status: AtomicU32,
     /// Nanoseconds in user code and in the LibOS on its behalf.
     pub cpu_time: AtomicU64,
     /// Monotonic ns at which the present time slice began; 0 while it does not run.
@@ -58,9 +62,11 @@ impl Thread {
             rseq: Rseq::new(),
             robust_list: AtomicU64::new(0),
             futex: Waiter::new(),
+            waits_on: AtomicU64::new(0),
             attributes: Attributes::new(),
             name: Mutex::new(name),
             ending: AtomicBool::new(false),
+            exit_status: AtomicU32::new(0),
             cpu_time: AtomicU64::new(0),
             slice_started: AtomicU64::new(0),
             task: Once::new(),

@@ -4,9 +4,11 @@ use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 use core::task::Waker;
 
+use abi::Errno;
 use platform::shared::Shared;
 use smallvec::SmallVec;
 
+use super::requeue::{LATER, Stopped};
 use super::{BATCH, BUCKETS, WOKEN, Waiter, Wake};
 use crate::memory::Key;
 
@@ -31,7 +33,7 @@ pub(super) struct Entry {
 pub(super) struct Occupant {
     pub(super) key: Key,
     pub(super) bitset: u32,
-    /// Who waits for a lock and is to own it; 0 for other waits.
+    /// Who waits for a lock and is to own it, with [`LATER`] after it was moved there; 0 for other waits.
     pub(super) owner: u32,
     pub(super) waiter: Shared<Waiter>,
     pub(super) waker: Waker,
@@ -43,9 +45,17 @@ impl Occupant {
         self.key == key && self.bitset & bitset != 0
     }
 
+    /// The same, waiting on another word; who waited to be moved is told that it was.
+    fn moved(self, target: Key) -> Self {
+        if self.owner & LATER != 0 {
+            self.waiter.target.store(0, Ordering::Release);
+        }
+        Self { key: target, owner: self.owner & !LATER, ..self }
+    }
+
     /// Marks its waiter as woken; gives what wakes its task.
     #[inline]
-    fn woken(self) -> Waker {
+    pub(super) fn woken(self) -> Waker {
         // From here on the waiter may go on, and wait elsewhere.
         self.waiter.place.store(WOKEN, Ordering::Release);
         self.waker
@@ -157,6 +167,7 @@ impl List {
         while let Some(this) = self.entries.get(entry as usize) {
             let owner =
                 this.occupant.as_ref().filter(|one| one.key == *key).map_or(0, |one| one.owner);
+            let owner = if owner & LATER == 0 { owner } else { 0 };
             match found {
                 None if owner != 0 => found = Some((entry, owner)),
                 Some((first, next)) if owner != 0 => return Some((first, next, true)),
@@ -165,6 +176,27 @@ impl List {
             entry = this.next;
         }
         found.map(|(first, next)| (first, next, false))
+    }
+
+    /// The first waiter on `key`, which must wait to be moved to the lock that `target` stands for, and
+    /// who it is.
+    pub(super) fn first_to_move(
+        &self,
+        key: &Key,
+        target: u64,
+    ) -> Result<Option<(u32, u32)>, Stopped> {
+        let mut entry = self.head;
+        while let Some(this) = self.entries.get(entry as usize) {
+            if let Some(one) = this.occupant.as_ref().filter(|one| one.key == *key) {
+                let meant =
+                    one.owner & LATER != 0 && one.waiter.target.load(Ordering::Relaxed) == target;
+                let other = Errno::EINVAL.because("who waits there is to be moved elsewhere");
+                let found = meant.then_some((entry, one.owner & !LATER));
+                return found.map(Some).ok_or(Stopped::Error(other));
+            }
+            entry = this.next;
+        }
+        Ok(None)
     }
 
     /// Moves waiters on `key` behind all others of this same list, as waiters on `target`.
@@ -177,7 +209,7 @@ impl List {
             if self.at(entry).occupant.as_ref().is_some_and(|one| one.key == *key)
                 && let Some(occupant) = self.remove(entry)
             {
-                self.append(Occupant { key: target, ..occupant }, bucket);
+                self.append(occupant.moved(target), bucket);
                 moved += 1;
             }
             if entry == last {
@@ -204,7 +236,7 @@ impl List {
             if self.at(entry).occupant.as_ref().is_some_and(|one| one.key == *key)
                 && let Some(occupant) = self.remove(entry)
             {
-                destination.append(Occupant { key: target, ..occupant }, bucket);
+                destination.append(occupant.moved(target), bucket);
                 moved += 1;
             }
             entry = next;

@@ -25,6 +25,7 @@ use vfs::timerfd::TimerFd;
 use super::node::{self, Item, Link, Listing, Row};
 use super::process::Name;
 use super::system::number;
+use crate::process::pidfd::PidFd;
 use crate::signal::descriptor::SignalFd;
 
 /// Bit of `flags` in fdinfo: closed at execve(2).
@@ -131,6 +132,10 @@ fn details(file: &OpenFile) -> String {
     if let Some(signals) = file.downcast::<SignalFd>() {
         return format!("sigmask:\t{:016x}\n", signals.wanted().bits());
     }
+    if let Some(process) = file.downcast::<PidFd>() {
+        let number = process.living_number().map_or(-1, i64::from);
+        return format!("Pid:\t{number}\nNSpid:\t{number}\n");
+    }
     let mut text = String::new();
     if let Some(queue) = file.downcast::<Inotify>() {
         for watch in queue.watches() {
@@ -203,6 +208,8 @@ fn unnamed(file: &OpenFile) -> String {
         vfs::secret::PATH.into()
     } else if file.downcast::<SignalFd>().is_some() {
         "anon_inode:[signalfd]".into()
+    } else if file.downcast::<PidFd>().is_some() {
+        "anon_inode:[pidfd]".into()
     } else {
         format!("anon_inode:[{}]", inode())
     }

@@ -19,6 +19,7 @@ use crate::memory::contents::{Described, Description};
 use crate::memory::map::{FileSource, MapFlags, Request, Type};
 use crate::memory::protect::prot_of;
 use crate::memory::{Access, Prot, page_up};
+use crate::syscalls::process::prctl::machine::check_write_exec;
 
 /// Sizes of huge pages, as the logarithms that mmap(2) takes; 0 is the usual one.
 const HUGE_SIZES: [u64; 3] = [0, 21, 30];
@@ -105,6 +106,7 @@ fn must_populate(flags: MapFlags) -> bool {
 
 /// Decodes the arguments, in Linux's order of checks.
 fn request(cx: &Context<'_>, args: &Arguments) -> Result<Request> {
+    check_write_exec(cx, args.raw(2), || true)?;
     let (kind, flags) = Type::decode(args.raw(3));
     let (len, offset) = (args.raw(1), args.raw(5));
     if !offset.is_multiple_of(abi::layout::PAGE) {
@@ -262,6 +264,8 @@ pub(crate) fn munmap(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
 
 /// mprotect(2).
 pub(crate) fn mprotect(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
+    let (address, len) = (args.address(0), args.raw(1));
+    check_write_exec(cx, args.raw(2), || cx.memory().is_executable(address, len))?;
     cx.memory().protect(args.address(0), args.raw(1), args.raw(2)).map(|()| 0)
 }
 

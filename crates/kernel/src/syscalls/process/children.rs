@@ -33,7 +33,7 @@ pub(super) fn wait4(args: &Arguments) -> Result<u64> {
 }
 
 /// waitid(2): which kind of number, number, where `siginfo` goes, options, where usage goes.
-pub(super) fn waitid(args: &Arguments) -> Result<u64> {
+pub(super) fn waitid(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     const ALL: i32 = 0;
     const PROCESS: i32 = 1;
     const GROUP: i32 = 2;
@@ -47,7 +47,10 @@ pub(super) fn waitid(args: &Arguments) -> Result<u64> {
         ALL => Err(none()),
         PROCESS if number > 0 => Err(none()),
         GROUP if number >= 0 => Err(none()),
-        PIDFD if number >= 0 => Err(Errno::EBADF.because("the descriptor is no process's")),
+        PIDFD if number >= 0 => {
+            super::pidfd::file_of(cx, number)?;
+            Err(none())
+        }
         _ => Err(Errno::EINVAL.because("no such kind of number, or a number that it can't have")),
     }
 }

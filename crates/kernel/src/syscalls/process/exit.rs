@@ -16,6 +16,7 @@ pub(crate) fn exit(cx: &mut Context<'_>, args: &Arguments) -> u64 {
     if last {
         cx.process.status.lock().get_or_insert(Status::Exited(code(args)));
     }
+    cx.thread.exit_status.store(u32::from(code(args)) << 8, Ordering::Relaxed);
     cx.thread.ending.store(true, Ordering::Relaxed);
     0
 }

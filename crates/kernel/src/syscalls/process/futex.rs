@@ -1,20 +1,17 @@
 //! futex(2): the operations' decoding; the waiting itself is in `process::futex`.
 //!
-//! Priority-inheriting locks are locks as any (all threads have one priority); to move waiters onto
-//! one, which no C library does any more, is refused. Source: futex(2), `futex_waitv(2)`.
+//! Priority-inheriting locks are locks as any (all threads have one priority). Source: futex(2).
 
-use alloc::vec::Vec;
 use core::future::Future;
 
 use abi::Errno;
 use abi::errno::{Error, Result};
-use platform::shared::Shared;
 use platform::user::{Short, UserWord};
 
 use crate::arguments::Arguments;
 use crate::context::{self, Context};
 use crate::memory::{Access, Key};
-use crate::process::futex::{ANY, Refused, WaitAny, Waiter, Wake, priority};
+use crate::process::futex::{ANY, Refused, Wake, priority, requeue as to_lock};
 use crate::signal::Restart;
 use crate::signal::state::FutexWait;
 use crate::syscalls::time::spec;
@@ -78,19 +75,23 @@ fn others_at_once(cx: &Context<'_>, args: &Arguments) -> Option<Result<u64>> {
     };
     let private = operation.private;
     Some(match operation.command {
-        WAIT | WAIT_BITSET | LOCK_PI | LOCK_PI2 => return None,
+        WAIT | WAIT_BITSET | LOCK_PI | LOCK_PI2 | WAIT_REQUEUE_PI => return None,
         WAKE => wake(cx, args, private, ANY),
         WAKE_BITSET => wake(cx, args, private, args.uint(5)),
         REQUEUE => requeue(cx, args, private, None),
         CMP_REQUEUE => requeue(cx, args, private, Some(args.uint(5))),
         WAKE_OP => wake_op(cx, args, private),
         UNLOCK_PI => priority::unlock(cx, args.address(0), private),
-        TRYLOCK_PI => priority::try_lock(cx, args.address(0)),
-        WAIT_REQUEUE_PI | CMP_REQUEUE_PI => {
-            Err(Errno::ENOSYS.because("waiters can't be moved to priority-inheriting futexes"))
-        }
+        TRYLOCK_PI => priority::try_lock(cx, args.address(0), private),
+        CMP_REQUEUE_PI => requeue_to_lock(cx, args, private),
         _ => Err(Errno::ENOSYS.because("no such futex operation")),
     })
+}
+
+fn requeue_to_lock(cx: &Context<'_>, args: &Arguments, private: bool) -> Result<u64> {
+    let most = usize::try_from(args.int(3)).ok().filter(|_| args.int(2) == 1);
+    let most = most.ok_or(Errno::EINVAL.because("not exactly one to wake, or a negative count"))?;
+    to_lock::requeue(cx, [args.address(0), args.address(4)], most, private, args.uint(5))
 }
 
 /// `FUTEX_WAIT`, `FUTEX_WAIT_BITSET`, `FUTEX_LOCK_PI`, `FUTEX_LOCK_PI2`.
@@ -119,6 +120,11 @@ async fn waiting_long(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
         let deadline =
             timeout.map(|instant| if realtime { spec::from_realtime(instant) } else { instant });
         return priority::lock(cx, args.address(0), operation.private, deadline).await;
+    }
+    if operation.command == WAIT_REQUEUE_PI {
+        let deadline = if operation.realtime { timeout.map(spec::from_realtime) } else { timeout };
+        let words = [args.address(0), args.address(4)];
+        return to_lock::wait(cx, words, args.uint(2), operation.private, deadline).await;
     }
     let (deadline, bitset) = if operation.command == WAIT {
         (timeout.map(spec::after), ANY)
@@ -199,7 +205,7 @@ pub(crate) async fn wait(cx: &Context<'_>, wanted: &FutexWait) -> Result<u64> {
 }
 
 /// After a refused wait: brings the page in, or says that the word has changed.
-fn begin_again(cx: &Context<'_>, refused: Refused) -> Result<()> {
+pub(super) fn begin_again(cx: &Context<'_>, refused: Refused) -> Result<()> {
     match refused {
         Refused::Changed => Err(Errno::EAGAIN.because("the word has another value")),
         Refused::Fault(short) => context::resolve(cx.memory(), short),
@@ -207,13 +213,18 @@ fn begin_again(cx: &Context<'_>, refused: Refused) -> Result<()> {
 }
 
 #[inline]
-fn key(cx: &Context<'_>, address: u64, private: bool, access: Access) -> Result<(UserWord, Key)> {
+pub(super) fn key(
+    cx: &Context<'_>,
+    address: u64,
+    private: bool,
+    access: Access,
+) -> Result<(UserWord, Key)> {
     let word = UserWord::new(address)?;
     Ok((word, cx.memory().futex_key(address, private, access)?))
 }
 
 /// A count as the loop in Linux takes it: it wakes one before it looks.
-fn at_least_one(raw: i32) -> usize {
+pub(super) fn at_least_one(raw: i32) -> usize {
     usize::try_from(raw).unwrap_or(0).max(1)
 }
 
@@ -236,13 +247,16 @@ fn wake_one(cx: &Context<'_>, address: u64, private: bool, bitset: u32) -> Resul
 }
 
 /// Why an operation under the locks did not happen.
-enum Stopped {
+pub(super) enum Stopped {
     Fault(Short),
     Error(Error),
 }
 
 /// Runs an operation under the locks until no page is missing.
-fn attempt<T>(cx: &Context<'_>, mut operation: impl FnMut() -> Result<T, Stopped>) -> Result<T> {
+pub(super) fn attempt<T>(
+    cx: &Context<'_>,
+    mut operation: impl FnMut() -> Result<T, Stopped>,
+) -> Result<T> {
     loop {
         match operation() {
             Ok(value) => return Ok(value),
@@ -354,59 +368,6 @@ impl Change {
     }
 }
 
-/// The most words of `futex_waitv(2)`.
-const WORDS_MAX: usize = 128;
-/// `FUTEX2_SIZE_U32`, the only size there is.
-const SIZE_U32: u32 = 2;
-
-/// `futex_waitv(2)`: words, how many, flags, instant or null, its clock.
-pub(super) async fn futex_waitv(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
-    let count = args.size(1);
-    if args.uint(2) != 0 || count == 0 || count > WORDS_MAX || args.address(0) == 0 {
-        return Err(Errno::EINVAL.because("flags, or not 1 to 128 words"));
-    }
-    let deadline = match (args.address(3), args.int(4)) {
-        (0, _) => None,
-        (address, 0) => Some(spec::from_realtime(spec::read(cx, address)?)),
-        (address, 1) => Some(spec::read(cx, address)?),
-        _ => return Err(Errno::EINVAL.because("the clock is neither realtime nor monotonic")),
-    };
-    let raw: Vec<[u64; 3]> = cx.read_vec(args.address(0), count)?;
-    let words = raw.into_iter().map(decode_word).collect::<Result<Vec<_>>>()?;
-    let waiters: Vec<Shared<Waiter>> = words.iter().map(|_| Waiter::new()).collect();
-    loop {
-        let mut waits = Vec::with_capacity(count);
-        for ((value, address, private), waiter) in words.iter().zip(&waiters) {
-            let (word, key) = key(cx, *address, *private, Access::Read)?;
-            waits.push(cx.kernel.futexes.wait(waiter, key, word, *value, ANY));
-        }
-        let mut any = WaitAny::new(waits);
-        let timed = cx.kernel.executor.timeout(deadline, &mut any);
-        let error = match cx.interruptible(timed).await {
-            Ok(Ok(Ok(index))) => return Ok(index as u64),
-            Ok(Ok(Err(refused))) => {
-                begin_again(cx, refused)?;
-                continue;
-            }
-            Ok(Err(_)) => Errno::ETIMEDOUT.because("nobody came in time"),
-            Err(interrupted) => interrupted.into(),
-        };
-        return any.give_up().map(|index| index as u64).ok_or(error);
-    }
-}
-
-/// One `struct futex_waitv`: value, address, private.
-fn decode_word([value, address, flags]: [u64; 3]) -> Result<(u32, u64, bool)> {
-    let bad = Errno::EINVAL.because("a word's value, flags or reserved field");
-    let value = u32::try_from(value).map_err(|_| bad)?;
-    // The reserved field is the upper half.
-    let flags = u32::try_from(flags).map_err(|_| bad)?;
-    if flags & !PRIVATE != SIZE_U32 {
-        return Err(bad);
-    }
-    Ok((value, address, flags & PRIVATE != 0))
-}
-
 /// `set_robust_list(2)`: head, bytes of it.
 pub(super) fn set_robust_list(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     if args.raw(1) != crate::process::futex::robust::HEAD_SIZE {
@@ -427,7 +388,7 @@ pub(super) fn get_robust_list(cx: &Context<'_>, args: &Arguments) -> Result<u64>
 
 #[cfg(test)]
 mod tests {
-    use super::{Change, decode_word};
+    use super::Change;
 
     #[test]
     fn wake_op_is_decoded_as_linux_does() {
@@ -443,13 +404,5 @@ mod tests {
         assert_eq!(Change::decode(0xfff << 12).expect("SET -1").new_value(9), u32::MAX);
         assert!(Change::decode(5 << 28).is_err());
         assert!(Change::decode(6 << 24).is_err());
-    }
-
-    #[test]
-    fn waitv_refuses_what_it_does_not_know() {
-        assert_eq!(decode_word([7, 0x1000, 0x82]), Ok((7, 0x1000, true)));
-        assert!(decode_word([1 << 32, 0x1000, 2]).is_err());
-        assert!(decode_word([7, 0x1000, 3]).is_err());
-        assert!(decode_word([7, 0x1000, 1 << 32 | 2]).is_err());
     }
 }

@@ -5,8 +5,11 @@ mod clone;
 mod exec;
 mod exit;
 pub(crate) mod futex;
+mod futex2;
 mod identity;
-mod prctl;
+pub(crate) mod pidfd;
+pub(crate) mod prctl;
+mod related;
 mod rseq;
 mod scheduling;
 mod system;
@@ -100,21 +103,27 @@ fn system_or_else(cx: &mut Context<'_>, number: usize, args: &Arguments) -> Opti
         nr::GETCPU => system::getcpu(cx, args),
         nr::MEMBARRIER => system::membarrier(cx, args),
         nr::RSEQ => rseq::rseq(cx, args),
+        nr::FUTEX_WAKE => futex2::futex_wake(cx, args),
+        nr::FUTEX_REQUEUE => futex2::futex_requeue(cx, args),
+        nr::PIDFD_OPEN => pidfd::pidfd_open(cx, args),
+        nr::PIDFD_GETFD => pidfd::pidfd_getfd(cx, args),
+        nr::KCMP => related::kcmp(cx, args),
+        nr::PTRACE => related::ptrace(cx, args),
         nr::WAIT4 => children::wait4(args),
-        nr::WAITID => children::waitid(args),
+        nr::WAITID => children::waitid(cx, args),
         nr::UNSHARE => children::unshare(cx, args),
         nr::PRCTL => prctl::prctl(cx, args),
         nr::PERSONALITY => Ok(prctl::personality(cx, args)),
         nr::SCHED_GETAFFINITY => scheduling::sched_getaffinity(cx, args),
         nr::SCHED_GETSCHEDULER => scheduling::sched_getscheduler(cx, args),
-        nr::SCHED_SETSCHEDULER => scheduling::sched_setscheduler(cx, args),
-        nr::SCHED_SETPARAM => scheduling::sched_setparam(cx, args),
+        nr::SCHED_SETSCHEDULER => scheduling::attr::sched_setscheduler(cx, args),
+        nr::SCHED_SETPARAM => scheduling::attr::sched_setparam(cx, args),
         nr::SCHED_GETPARAM => scheduling::sched_getparam(cx, args),
         nr::SCHED_GET_PRIORITY_MAX => scheduling::priority_bound(args, true),
         nr::SCHED_GET_PRIORITY_MIN => scheduling::priority_bound(args, false),
-        nr::SCHED_RR_GET_INTERVAL => scheduling::sched_rr_get_interval(cx, args),
-        nr::SCHED_GETATTR => scheduling::sched_getattr(cx, args),
-        nr::SCHED_SETATTR => scheduling::sched_setattr(cx, args),
+        nr::SCHED_RR_GET_INTERVAL => scheduling::attr::sched_rr_get_interval(cx, args),
+        nr::SCHED_GETATTR => scheduling::attr::sched_getattr(cx, args),
+        nr::SCHED_SETATTR => scheduling::attr::sched_setattr(cx, args),
         nr::GETPRIORITY => scheduling::getpriority(cx, args),
         nr::SETPRIORITY => scheduling::setpriority(cx, args),
         nr::IOPRIO_GET => scheduling::ioprio_get(cx, args),
@@ -132,7 +141,8 @@ pub(crate) async fn waiting(
     Some(match number {
         nr::EXECVE => exec::execve(cx, args).await,
         nr::EXECVEAT => exec::execveat(cx, args).await,
-        nr::FUTEX_WAITV => futex::futex_waitv(cx, args).await,
+        nr::FUTEX_WAITV => futex2::futex_waitv(cx, args).await,
+        nr::FUTEX_WAIT => futex2::futex_wait(cx, args).await,
         nr::GETRANDOM => system::getrandom(cx, args).await,
         nr::SCHED_SETAFFINITY => match scheduling::set_affinity(cx, args) {
             Ok(true) => scheduling::sched_yield().await,

@@ -1,5 +1,7 @@
 //! prctl(2) and personality(2).
 
+pub(crate) mod machine;
+
 use core::sync::atomic::Ordering;
 
 use abi::Errno;
@@ -25,13 +27,9 @@ const SET_TSC: i32 = 26;
 const GET_SECUREBITS: i32 = 27;
 const SET_TIMERSLACK: i32 = 29;
 const GET_TIMERSLACK: i32 = 30;
-const SET_CHILD_SUBREAPER: i32 = 36;
-const GET_CHILD_SUBREAPER: i32 = 37;
 const SET_NO_NEW_PRIVS: i32 = 38;
 const GET_NO_NEW_PRIVS: i32 = 39;
 const GET_TID_ADDRESS: i32 = 40;
-const SET_THP_DISABLE: i32 = 41;
-const GET_THP_DISABLE: i32 = 42;
 
 /// The timestamp counter can be read: `PR_TSC_ENABLE`.
 const TSC_ENABLE: u64 = 1;
@@ -82,18 +80,11 @@ pub(super) fn prctl(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
             Ok(0)
         }
         GET_TIMERSLACK => Ok(attributes.get().timer_slack),
-        SET_CHILD_SUBREAPER => {
-            attributes.change(|values| values.subreaper = value != 0);
-            Ok(0)
-        }
-        GET_CHILD_SUBREAPER => cx.write(value, &i32::from(attributes.get().subreaper)).map(|()| 0),
-        SET_NO_NEW_PRIVS | GET_NO_NEW_PRIVS | SET_THP_DISABLE | GET_THP_DISABLE => {
-            one_way(cx, args)
-        }
+        SET_NO_NEW_PRIVS | GET_NO_NEW_PRIVS => one_way(cx, args),
         GET_TID_ADDRESS => {
             cx.write(value, &cx.thread.clear_child_tid.load(Ordering::Relaxed)).map(|()| 0)
         }
-        _ => Err(Errno::EINVAL.because("the option is not supported")),
+        _ => machine::prctl(cx, args),
     }
 }
 
@@ -102,7 +93,7 @@ fn one_way(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     let attributes = &cx.thread.attributes;
     let rest_is_empty = args.0[2..5].iter().all(|argument| *argument == 0);
     let option = args.int(0);
-    let asks = matches!(option, GET_NO_NEW_PRIVS | GET_THP_DISABLE);
+    let asks = option == GET_NO_NEW_PRIVS;
     if !rest_is_empty || asks && args.raw(1) != 0 {
         return Err(Errno::EINVAL.because("an argument that the option doesn't have"));
     }
@@ -112,12 +103,7 @@ fn one_way(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
             Ok(0)
         }
         SET_NO_NEW_PRIVS => Err(Errno::EINVAL.because("it can only be set")),
-        GET_NO_NEW_PRIVS => Ok(attributes.get().no_new_privileges.into()),
-        SET_THP_DISABLE => {
-            attributes.change(|values| values.no_huge_pages = args.raw(1) != 0);
-            Ok(0)
-        }
-        _ => Ok(attributes.get().no_huge_pages.into()),
+        _ => Ok(attributes.get().no_new_privileges.into()),
     }
 }
 

@@ -1,17 +1,18 @@
 //! Scheduling: yielding, affinity, policies, priorities.
 //!
-//! The executor is fair among all threads. Nice values, `SCHED_BATCH` and `SCHED_IDLE` are kept and
-//! told, but weigh nothing; the real-time policies are refused, because a program relies on what
-//! they promise.
+//! The executor is fair among all threads. Nice values and policies are kept and told, with the
+//! privileges that they need, but weigh nothing. Setting them is in `scheduling::attr`.
 //!
 //! Source: sched(7), `sched_setaffinity(2)`, getpriority(2), `ioprio_set(2)`.
+
+pub(super) mod attr;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
 use abi::Errno;
-use abi::errno::{Error, Result};
+use abi::errno::Result;
 use vfs::credentials::Capabilities;
 
 use crate::arguments::Arguments;
@@ -27,14 +28,8 @@ const IDLE: u32 = 5;
 const DEADLINE: u32 = 6;
 /// `SCHED_RESET_ON_FORK`, in the policy's word.
 const RESET_ON_FORK: u32 = 0x4000_0000;
-/// What `sched_rr_get_interval(2)` tells: the executor's tick, ns.
-const SLICE: u64 = 4_000_000;
-
-/// Bytes of `struct sched_attr`, first version and the present one.
-const ATTR_MIN: u32 = 48;
-const ATTR_SIZE: u32 = 56;
-/// `SCHED_FLAG_RESET_ON_FORK`.
-const ATTR_RESET: u64 = 1;
+/// `SCHED_EXT`, which has bounds but is not configured.
+const EXTENSIBLE: u32 = 7;
 
 /// The thread with a number; 0 is the caller.
 pub(crate) fn thread_of(cx: &Context<'_>, tid: i32) -> Result<Arc<Thread>> {
@@ -123,54 +118,6 @@ pub(super) fn sched_getscheduler(cx: &Context<'_>, args: &Arguments) -> Result<u
     Ok((values.policy | reset).into())
 }
 
-/// `sched_setscheduler(2)`: thread, policy, `sched_param`.
-pub(super) fn sched_setscheduler(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
-    if args.address(2) == 0 || args.int(0) < 0 || args.int(1) < 0 {
-        return Err(Errno::EINVAL.because("no parameters, or a negative number"));
-    }
-    let priority: i32 = cx.read(args.address(2))?;
-    let thread = scheduled(cx, args.int(0))?;
-    let policy = args.uint(1);
-    let reset = policy & RESET_ON_FORK != 0;
-    set_policy(cx, &thread, policy & !RESET_ON_FORK, priority, reset)
-}
-
-/// `sched_setparam(2)`: thread, `sched_param`.
-pub(super) fn sched_setparam(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
-    if args.address(1) == 0 || args.int(0) < 0 {
-        return Err(Errno::EINVAL.because("no parameters, or a negative number"));
-    }
-    let priority: i32 = cx.read(args.address(1))?;
-    let thread = scheduled(cx, args.int(0))?;
-    let values = thread.attributes.get();
-    set_policy(cx, &thread, values.policy, priority, values.reset_on_fork)
-}
-
-fn set_policy(
-    cx: &Context<'_>,
-    thread: &Arc<Thread>,
-    policy: u32,
-    priority: i32,
-    reset: bool,
-) -> Result<u64> {
-    match policy {
-        OTHER | BATCH | IDLE if priority == 0 => {}
-        FIFO | ROUND_ROBIN if (1..=99).contains(&priority) => return Err(no_realtime()),
-        DEADLINE => return Err(no_realtime()),
-        _ => return Err(Errno::EINVAL.because("no such policy, or a priority that it lacks")),
-    }
-    check_owner(cx, &thread.process)?;
-    thread.attributes.change(|values| {
-        values.policy = policy;
-        values.reset_on_fork = reset;
-    });
-    Ok(0)
-}
-
-fn no_realtime() -> Error {
-    Errno::EPERM.because("the enclave's scheduler has no real-time policies")
-}
-
 /// `sched_getparam(2)`: thread, `sched_param`.
 pub(super) fn sched_getparam(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     if args.address(1) == 0 {
@@ -186,64 +133,9 @@ pub(super) fn priority_bound(args: &Arguments, highest: bool) -> Result<u64> {
     match (args.uint(0), highest) {
         (FIFO | ROUND_ROBIN, true) => Ok(99),
         (FIFO | ROUND_ROBIN, false) => Ok(1),
-        (OTHER | BATCH | IDLE | DEADLINE, _) => Ok(0),
+        (OTHER | BATCH | IDLE | DEADLINE | EXTENSIBLE, _) => Ok(0),
         _ => Err(Errno::EINVAL.because("no such policy")),
     }
-}
-
-/// `sched_rr_get_interval(2)`: thread, `timespec`.
-pub(super) fn sched_rr_get_interval(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
-    scheduled(cx, args.int(0))?;
-    crate::syscalls::time::spec::write(cx, args.address(1), SLICE)?;
-    Ok(0)
-}
-
-/// `sched_getattr(2)`: thread, `sched_attr`, bytes, flags.
-pub(super) fn sched_getattr(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
-    let size = args.uint(2);
-    if args.address(1) == 0 || !(ATTR_MIN..=4096).contains(&size) || args.uint(3) != 0 {
-        return Err(Errno::EINVAL.because("a size, a flag, or nowhere to write to"));
-    }
-    let values = scheduled(cx, args.int(0))?.attributes.get();
-    let mut attr = [0_u8; ATTR_SIZE as usize];
-    let told = size.min(ATTR_SIZE);
-    attr[0..4].copy_from_slice(&told.to_le_bytes());
-    attr[4..8].copy_from_slice(&values.policy.to_le_bytes());
-    attr[8] = u8::from(values.reset_on_fork);
-    attr[16..20].copy_from_slice(&values.nice.to_le_bytes());
-    cx.write_bytes(args.address(1), &attr[..told as usize])?;
-    Ok(0)
-}
-
-/// `sched_setattr(2)`: thread, `sched_attr`, flags.
-pub(super) fn sched_setattr(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
-    if args.address(1) == 0 || args.int(0) < 0 || args.uint(2) != 0 {
-        return Err(Errno::EINVAL.because("a flag, a negative number, or no attributes"));
-    }
-    let mut attr = [0_u8; ATTR_MIN as usize];
-    cx.read_bytes(args.address(1), &mut attr)?;
-    let word = |at: usize| u32::from_le_bytes([attr[at], attr[at + 1], attr[at + 2], attr[at + 3]]);
-    let flags = u64::from(word(8)) | u64::from(word(12)) << 32;
-    let size = word(0);
-    if size != 0 && size < ATTR_MIN || size > 4096 {
-        return Err(Errno::E2BIG.because("sched_attr has another size"));
-    }
-    if flags & !ATTR_RESET != 0 {
-        return Err(Errno::EINVAL.because("a flag of deadlines or utilisation"));
-    }
-    let thread = scheduled(cx, args.int(0))?;
-    let nice = word(16).cast_signed();
-    if !(-20..=19).contains(&nice) {
-        return Err(Errno::EINVAL.because("nice is outside -20 to 19"));
-    }
-    if matches!(word(4), OTHER | BATCH) {
-        check_nice(cx, thread.attributes.get().nice, nice)?;
-    }
-    set_policy(cx, &thread, word(4), word(20).cast_signed(), flags & ATTR_RESET != 0)?;
-    if word(4) != IDLE {
-        thread.attributes.change(|values| values.nice = nice);
-    }
-    Ok(0)
 }
 
 /// The threads that getpriority(2) and its like name.

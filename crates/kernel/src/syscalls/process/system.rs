@@ -3,6 +3,7 @@
 //! Source: uname(2), sysinfo(2), getrusage(2), times(2), getrlimit(2), getrandom(2), getcpu(2),
 //! membarrier(2), `set_tid_address(2)`.
 
+use alloc::borrow::Cow;
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
@@ -34,14 +35,30 @@ pub(super) fn set_tid_address(cx: &Context<'_>, args: &Arguments) -> u64 {
 pub(super) fn uname(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     let host = cx.kernel.hostname.lock().clone();
     let domain = cx.kernel.domainname.lock().clone();
+    let release = release(cx.thread.attributes.get().personality);
     let fields: [&[u8]; 6] =
-        [SYSTEM.as_bytes(), &host, RELEASE.as_bytes(), VERSION.as_bytes(), b"x86_64", &domain];
+        [SYSTEM.as_bytes(), &host, release.as_bytes(), VERSION.as_bytes(), b"x86_64", &domain];
     let mut out = [0; 6 * FIELD];
     for (place, text) in out.chunks_exact_mut(FIELD).zip(fields) {
         let len = text.len().min(FIELD - 1);
         place[..len].copy_from_slice(&text[..len]);
     }
     cx.write_bytes(args.address(0), &out).map(|()| 0)
+}
+
+/// The kernel's release, for programs that know no major version above 2 (`UNAME26`) as a 2.6.
+fn release(personality: u32) -> Cow<'static, str> {
+    const UNAME26: u32 = 0x2_0000;
+    let mut parts = RELEASE.splitn(3, '.');
+    let minor = parts.nth(1).and_then(|minor| minor.parse::<u32>().ok());
+    match minor {
+        Some(minor) if personality & UNAME26 != 0 => {
+            let rest = parts.next().unwrap_or_default();
+            let rest = rest.trim_start_matches(|letter: char| letter.is_ascii_digit());
+            alloc::format!("2.6.{}{rest}", minor + 60).into()
+        }
+        _ => RELEASE.into(),
+    }
 }
 
 /// sethostname(2): name, bytes.
@@ -249,7 +266,8 @@ const BARRIER_PRIVATE_EXPEDITED_SYNC_CORE: i32 = 1 << 5;
 const BARRIER_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE: i32 = 1 << 6;
 const BARRIER_PRIVATE_EXPEDITED_RSEQ: i32 = 1 << 7;
 const BARRIER_REGISTER_PRIVATE_EXPEDITED_RSEQ: i32 = 1 << 8;
-const BARRIERS: i32 = (1 << 9) - 1;
+const BARRIER_GET_REGISTRATIONS: i32 = 1 << 9;
+const BARRIERS: i32 = (1 << 10) - 1;
 /// Of the barrier for restartable sequences: one vCPU only, which is no less than all of them.
 const BARRIER_FLAG_CPU: u32 = 1;
 
@@ -264,6 +282,7 @@ pub(super) fn membarrier(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     let registered = &cx.process.usage.barriers;
     match command {
         BARRIER_QUERY => return Ok(u64::from(BARRIERS.unsigned_abs())),
+        BARRIER_GET_REGISTRATIONS => return Ok(registered.load(Ordering::Relaxed).into()),
         BARRIER_GLOBAL | BARRIER_GLOBAL_EXPEDITED => {}
         BARRIER_REGISTER_GLOBAL_EXPEDITED
         | BARRIER_REGISTER_PRIVATE_EXPEDITED

@@ -1,5 +1,6 @@
 //! Signals: dispositions, masks, sending, waiting.
 
+mod descriptors;
 pub mod dispositions;
 mod sending;
 mod waiting;
@@ -28,6 +29,7 @@ pub(crate) fn at_once(
         nr::TGKILL => sending::tgkill(cx, args),
         nr::TKILL => sending::tkill(cx, args),
         nr::RT_SIGQUEUEINFO => sending::rt_sigqueueinfo(cx, args),
+        nr::PIDFD_SEND_SIGNAL => descriptors::pidfd_send_signal(cx, args),
         nr::RT_TGSIGQUEUEINFO => sending::rt_tgsigqueueinfo(cx, args),
         _ => return None,
     })

@@ -119,14 +119,14 @@ fn to_thread(cx: &Context<'_>, tgid: Option<i32>, tid: i32, number: i32) -> Resu
 }
 
 /// The signal that a call names; 0 is none, only the permission is checked.
-fn wanted(number: i32) -> Result<Option<Signal>> {
+pub(super) fn wanted(number: i32) -> Result<Option<Signal>> {
     if number == 0 {
         return Ok(None);
     }
     Signal::new(number).map(Some).ok_or(Errno::EINVAL.because("no such signal"))
 }
 
-fn no_process() -> Error {
+pub(super) fn no_process() -> Error {
     Errno::ESRCH.because("no such process")
 }
 
@@ -157,7 +157,7 @@ fn thread_of(cx: &Context<'_>, tgid: Option<i32>, tid: i32) -> Result<Arc<Thread
 }
 
 /// Whether the caller may signal a process.
-fn check(cx: &Context<'_>, target: &Arc<Process>, signal: Option<Signal>) -> Result<()> {
+pub(super) fn check(cx: &Context<'_>, target: &Arc<Process>, signal: Option<Signal>) -> Result<()> {
     if Arc::ptr_eq(cx.process, target) {
         return Ok(());
     }

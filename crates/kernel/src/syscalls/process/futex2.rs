@@ -135,9 +135,11 @@ pub(super) fn futex_requeue(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     if args.uint(1) != 0 || args.address(0) == 0 {
         return Err(Errno::EINVAL.because("flags, or no words"));
     }
-    let raw: [u64; 6] = cx.read(args.address(0))?;
-    let from = Word::decode([raw[0], raw[1], raw[2]])?;
-    let to = Word::decode([raw[3], raw[4], raw[5]])?;
+    // The second one is looked at only when the first one can be used.
+    let word_at = |index: u64| -> Result<Word> {
+        Word::decode(cx.read(args.address(0).wrapping_add(24 * index))?)
+    };
+    let (from, to) = (word_at(0)?, word_at(1)?);
     let negative = Errno::EINVAL.because("a negative count");
     let count = usize::try_from(args.int(2)).map_err(|_| negative)?;
     let most = usize::try_from(args.int(3)).map_err(|_| negative)?;

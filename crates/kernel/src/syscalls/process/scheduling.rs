@@ -76,8 +76,9 @@ pub(in crate::syscalls) async fn sched_yield() -> Result<u64> {
 
 /// `sched_getaffinity(2)`: thread, bytes, mask.
 pub(super) fn sched_getaffinity(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
-    let len = args.size(1);
-    if len == 0 || !len.is_multiple_of(8) {
+    // As on Linux, what counts are the bits, of which there are fewer than 2^32.
+    let bits = args.uint(1).wrapping_mul(8);
+    if bits == 0 || !bits.is_multiple_of(64) {
         return Err(Errno::EINVAL.because("the mask's length is no multiple of 8"));
     }
     let thread = thread_of(cx, args.int(0))?;

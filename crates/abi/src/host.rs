@@ -56,6 +56,9 @@ pub enum HostCall {
     RingRegister = 22,
     /// `()`: stops the host's process until somebody lets it go on, as the program's own is.
     Stop = 23,
+    /// `(timeout_ns)`: interrupts all vCPUs that run user code after so long, once, in place of the last
+    /// time that was asked for.
+    Alarm = 24,
 }
 
 /// Whose a ring is.
@@ -72,7 +75,7 @@ pub enum RingKind {
 pub const RING_FILES: u64 = 4096;
 
 /// Number of host calls plus one: the length of a table indexed by call.
-pub const HOST_CALLS: usize = 24;
+pub const HOST_CALLS: usize = 25;
 
 /// What [`HostCall::Map`] maps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,6 +152,9 @@ pub mod mailbox {
     pub const IDLE: usize = 128;
     /// Offset of the u32 that is not 0 while the preemption tick is wanted.
     pub const TICK: usize = 192;
+    /// Offset of the u64 that holds the instant of the enclave's clock at which vCPUs are to be
+    /// interrupted; the host makes it `u64::MAX` when it does so.
+    pub const ALARM: usize = 200;
     /// Offset of the first u64 token.
     pub const TOKENS: usize = 256;
     /// Number of tokens that fit.

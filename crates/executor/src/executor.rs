@@ -10,7 +10,7 @@ use crate::counters::{Counters, Tally};
 use crate::idle::Idler;
 use crate::machine::Machine;
 use crate::queue::RunQueue;
-use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering, barrier};
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex, Ordering, barrier};
 use crate::task::{Runnable, Task};
 use crate::tick::Tick;
 use crate::timer::{NEVER, Shard};
@@ -34,6 +34,8 @@ pub struct Executor {
     /// The vCPUs whose loop runs.
     pub(crate) active: AtomicU64,
     pub(crate) tick: Tick,
+    /// Held while the machine is told of an instant, so that the earliest one stays.
+    setting_alarm: Mutex<()>,
     stopping: AtomicBool,
     /// Where a task goes that is spawned from outside the vCPUs.
     next_home: AtomicUsize,
@@ -69,6 +71,7 @@ impl Executor {
             asleep: AtomicU64::new(0),
             active: AtomicU64::new(0),
             tick: Tick::new(),
+            setting_alarm: Mutex::new(()),
             stopping: AtomicBool::new(false),
             next_home: AtomicUsize::new(0),
             spin_limit: 0,
@@ -174,7 +177,8 @@ impl Executor {
         self.vcpus.get(vcpu).is_some_and(|vcpu| vcpu.queue.len() != 0)
     }
 
-    /// Whether the task that runs on this vCPU should be preempted; asked by the kernel at a tick.
+    /// Whether the task that runs on this vCPU should be preempted; asked by the kernel at a tick, and
+    /// at the instant of an alarm.
     ///
     /// Also wakes a sleeping vCPU for those who wait, and switches the tick off when nobody does.
     pub fn preempt_wanted(&self, vcpu: usize) -> bool {
@@ -184,15 +188,16 @@ impl Executor {
             self.wake_one(asleep, Some(vcpu));
         }
         let mine = me.queue.len();
-        let timer_due = {
-            let earliest = me.timers.earliest();
-            earliest != NEVER && earliest <= self.machine.now()
-        };
+        let earliest = me.timers.earliest();
+        let timer_due = earliest != NEVER && earliest <= self.machine.now();
         let fuller = asleep == 0 && self.vcpus.iter().any(|other| other.queue.len() > mine);
         if mine != 0 || timer_due || fuller {
             me.ticked.store(true, Ordering::Relaxed);
             self.tick.needed();
             return true;
+        }
+        if earliest != NEVER {
+            self.watch_over(earliest); // an alarm that came too early, by our clock
         }
         if self.tick_wanted() {
             self.tick.needed();
@@ -289,13 +294,30 @@ impl Executor {
         }
     }
 
-    /// Starts the tick if somebody waits while a task is about to run.
+    /// A task is about to run: starts the tick if somebody waits, and sees to the timers.
     #[inline]
     fn watch_over_waiters(&self, me: &Vcpu) {
-        if !self.tick.is_on()
-            && (me.queue.len() != 0 || me.timers.earliest() != NEVER && !self.timers_are_watched())
-        {
+        if me.queue.len() != 0 && !self.tick.is_on() {
             self.tick.arm(self.machine);
+        }
+        let earliest = me.timers.earliest();
+        if earliest != NEVER {
+            self.watch_over(earliest);
+        }
+    }
+
+    /// Has user code interrupted at `deadline`, unless it will be, or a sleeping vCPU sees to it.
+    pub(crate) fn watch_over(&self, deadline: u64) {
+        if deadline < self.machine.alarm() && !self.timers_are_watched() {
+            self.set_alarm(deadline);
+        }
+    }
+
+    #[cold]
+    fn set_alarm(&self, deadline: u64) {
+        let _setting = self.setting_alarm.lock();
+        if deadline < self.machine.alarm() {
+            self.machine.set_alarm(deadline);
         }
     }
 
@@ -307,7 +329,7 @@ impl Executor {
     /// Whether somebody waits that only a tick can help.
     pub(crate) fn tick_wanted(&self) -> bool {
         let all_asleep = self.asleep.load(Ordering::Relaxed) == self.active.load(Ordering::Relaxed);
-        !all_asleep && (self.somebody_queued() || !self.timers_are_watched())
+        !all_asleep && self.somebody_queued()
     }
 
     /// The instant of the earliest timer of all vCPUs.

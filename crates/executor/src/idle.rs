@@ -40,8 +40,11 @@ impl Idler {
         // follows must not come before the mark.
         fence(Ordering::SeqCst);
         // If this vCPU watched the timers of the others while it slept, somebody else has to now.
-        if found.is_some() && !self.executor.tick.is_on() && !self.executor.timers_are_watched() {
-            self.executor.tick.arm(self.executor.machine);
+        if found.is_some() {
+            let earliest = self.executor.earliest_timer();
+            if earliest != NEVER {
+                self.executor.watch_over(earliest);
+            }
         }
         found
     }

@@ -39,6 +39,14 @@ pub trait Machine: Sync {
     /// At each tick that interrupts user code the kernel asks [`crate::Executor::preempt_wanted`].
     fn set_tick(&self, on: bool);
 
+    /// Has all vCPUs that run user code interrupted at `deadline` (of [`Machine::now`]), as a tick does,
+    /// in place of the last instant asked for. Costs an exit.
+    fn set_alarm(&self, deadline: u64);
+
+    /// The instant that [`Machine::set_alarm`] asked for; [`crate::timer::NEVER`] once it has come, and
+    /// while there is none. Then the interruption is still to come, or has been asked for already.
+    fn alarm(&self) -> u64;
+
     /// A pause within a spin loop.
     fn relax(&self);
 }

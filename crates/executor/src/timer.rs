@@ -218,6 +218,15 @@ pub struct Sleep {
     armed: Option<(usize, Ticket)>,
 }
 
+/// A waker that is woken at an instant; made by [`Executor::wake_at`]. Dropping it cancels that.
+#[must_use = "a waker that nobody keeps is woken by nobody"]
+pub struct Armed {
+    executor: &'static Executor,
+    deadline: u64,
+    vcpu: usize,
+    ticket: Ticket,
+}
+
 /// A wait that an instant ends; made by [`Executor::timeout`].
 ///
 /// Without an instant it is the wait alone: nothing of a timer is touched.
@@ -251,6 +260,14 @@ impl Executor {
         Timeout { future, sleep: deadline.map(|deadline| self.sleep_until(deadline)) }
     }
 
+    /// Wakes `waker` at `deadline`, or soon after, if that has come already. For those who go on running
+    /// meanwhile: user code is interrupted for it.
+    pub fn wake_at(&'static self, deadline: u64, waker: Waker) -> Armed {
+        let (vcpu, ticket) = self.arm(deadline, waker);
+        self.watch_over(deadline);
+        Armed { executor: self, deadline, vcpu, ticket }
+    }
+
     /// Arms a timer on the present vCPU.
     fn arm(&self, deadline: u64, waker: Waker) -> (usize, Ticket) {
         let here = self.machine.current().filter(|&vcpu| vcpu < self.vcpus.len());
@@ -262,6 +279,25 @@ impl Executor {
             self.wake_one(self.asleep.load(Ordering::Relaxed) & 1, None);
         }
         (vcpu, ticket)
+    }
+}
+
+impl Armed {
+    /// The instant, in nanoseconds of [`Machine::now`].
+    pub fn deadline(&self) -> u64 {
+        self.deadline
+    }
+}
+
+impl Drop for Armed {
+    fn drop(&mut self) {
+        self.executor.vcpus[self.vcpu].timers.cancel(self.ticket);
+    }
+}
+
+impl fmt::Debug for Armed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Armed").field("deadline", &self.deadline).finish_non_exhaustive()
     }
 }
 

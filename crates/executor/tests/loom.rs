@@ -63,6 +63,10 @@ impl Machine for Model {
     fn set_tick(&self, on: bool) {
         *self.tick.lock().unwrap() = on;
     }
+    fn set_alarm(&self, _deadline: u64) {}
+    fn alarm(&self) -> u64 {
+        0
+    }
     fn relax(&self) {
         thread::yield_now();
     }

@@ -20,6 +20,7 @@ struct Clockwork {
     event: AtomicU32,
     sleeps: AtomicU32,
     ticks: Mutex<Vec<bool>>,
+    alarms: Mutex<Vec<u64>>,
     executor: OnceLock<&'static Executor>,
 }
 
@@ -51,6 +52,13 @@ impl Machine for Clockwork {
     }
     fn set_tick(&self, on: bool) {
         self.ticks.lock().unwrap().push(on);
+    }
+    fn set_alarm(&self, deadline: u64) {
+        self.alarms.lock().unwrap().push(deadline);
+    }
+    fn alarm(&self) -> u64 {
+        let alarms = self.alarms.lock().unwrap();
+        alarms.last().copied().filter(|at| *at > self.now()).unwrap_or(NEVER)
     }
     fn relax(&self) {}
 }
@@ -193,16 +201,52 @@ fn the_tick_runs_only_while_somebody_waits() {
             assert!(asked < 10);
         }
         assert!(asked > 1, "not at the first calm tick");
-        // A timer of another task, too, can only be served by a tick.
-        executor.spawn(async { executor.sleep_until(10).await });
-        yield_now().await;
-        assert_eq!(ticks(), [true]);
+    });
+    executor.run(0);
+    assert_eq!(ticks(), [], "asleep: no tick");
+}
+
+#[test]
+fn a_timer_of_somebody_else_is_served_by_an_alarm_and_no_tick() {
+    let (executor, machine) = fresh();
+    let alarms = || machine.alarms.lock().unwrap().clone();
+    executor.spawn(async move {
+        for deadline in [1000, 10, 500] {
+            executor.spawn(executor.sleep_until(deadline));
+            yield_now().await;
+        }
+        machine.ticks.lock().unwrap().clear();
+        assert_eq!(alarms(), [1000, 10], "told of what comes earlier, once");
         assert!(!executor.preempt_wanted(0));
         machine.now.store(20, Ordering::SeqCst);
         assert!(executor.preempt_wanted(0));
+        yield_now().await;
+        assert_eq!(alarms(), [1000, 10, 500], "the next one, when the first has come");
+        machine.ticks.lock().unwrap().clear();
+        // Who goes on at once, without a turn of the loop, is interrupted as well.
+        let woken = Arc::new(Chime::default());
+        let armed = executor.wake_at(30, Waker::from(Arc::clone(&woken)));
+        assert_eq!(armed.deadline(), 30);
+        assert_eq!(alarms().last(), Some(&30));
+        assert_eq!(*machine.ticks.lock().unwrap(), [], "no tick for timers");
+        machine.now.store(40, Ordering::SeqCst);
+        assert!(executor.preempt_wanted(0));
+        yield_now().await;
+        assert!(woken.0.load(Ordering::SeqCst));
+        drop(executor.wake_at(50, Waker::from(Arc::clone(&woken))));
+        assert_eq!(Arc::strong_count(&woken), 1, "a dropped one is forgotten");
     });
     executor.run(0);
-    assert_eq!(ticks(), [false], "asleep: no tick");
+}
+
+/// A waker that remembers.
+#[derive(Default)]
+struct Chime(AtomicBool);
+
+impl Wake for Chime {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }
 
 #[test]

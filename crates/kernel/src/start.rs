@@ -430,6 +430,14 @@ impl Machine for Vcpus {
         mailbox::set_tick(on);
     }
 
+    fn set_alarm(&self, deadline: u64) {
+        mailbox::set_alarm(deadline);
+    }
+
+    fn alarm(&self) -> u64 {
+        mailbox::alarm()
+    }
+
     fn relax(&self) {
         platform::vcpu::set_slice_end(None);
         core::hint::spin_loop();

@@ -74,6 +74,21 @@ pub fn set_tick(on: bool) {
     }
 }
 
+/// Asks for an interruption of all vCPUs at `deadline` (monotonic ns), in place of the last one.
+pub fn set_alarm(deadline: u64) {
+    // The word first: a host that takes the last alarm's instant for this one makes us ask again.
+    long(mailbox::ALARM).store(deadline, Ordering::SeqCst);
+    let timeout = deadline.saturating_sub(crate::clock::now());
+    gate::call(HostCall::Alarm, [timeout, 0, 0, 0, 0]);
+}
+
+/// The instant that was asked for, `u64::MAX` once it has come. The host's word: at worst, timers are
+/// late.
+#[inline]
+pub fn alarm() -> u64 {
+    long(mailbox::ALARM).load(Ordering::Relaxed)
+}
+
 /// Whether tokens wait.
 #[inline]
 pub fn pending() -> bool {

@@ -21,6 +21,8 @@ const OWN: u64 = u64::MAX;
 const SIGNALS: u64 = u64::MAX - 1;
 /// Token, in the epoll set, of the set for writing.
 const WRITERS: u64 = u64::MAX - 2;
+/// Token of the alarm's timer in the epoll set.
+const ALARM: u64 = u64::MAX - 3;
 /// Token of vCPU 0's ring in the epoll set; the others follow.
 const RINGS: u64 = u64::MAX - 1000;
 const RINGS_END: u64 = RINGS + 64;
@@ -30,6 +32,8 @@ static EPOLL: AtomicI32 = AtomicI32::new(-1);
 /// its other direction must not lose it.
 static WRITING: AtomicI32 = AtomicI32::new(-1);
 static EVENT: AtomicI32 = AtomicI32::new(-1);
+/// The timer of the next alarm; vCPUs set it, without waking the attendant.
+static TIMER: AtomicI32 = AtomicI32::new(-1);
 /// Signals that handlers hand over, as bits.
 static HANDED_OVER: AtomicU64 = AtomicU64::new(0);
 static MAILBOX: AtomicU64 = AtomicU64::new(0);
@@ -45,14 +49,21 @@ pub(crate) fn start(plan: &Plan, space: &Space) -> Outcome<()> {
     let writing = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
     // SAFETY: makes a descriptor.
     let event = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
+    // SAFETY: makes a descriptor.
+    let timer = unsafe {
+        libc::timerfd_create(libc::CLOCK_MONOTONIC, libc::TFD_CLOEXEC | libc::TFD_NONBLOCK)
+    };
     let signal_fd = signal_descriptor();
-    if epoll < 0 || writing < 0 || event < 0 || signal_fd < 0 {
+    if epoll < 0 || writing < 0 || event < 0 || timer < 0 || signal_fd < 0 {
         return Err("can't make the attendant's descriptors; see `ulimit -n`".to_owned());
     }
     EPOLL.store(epoll, Ordering::Release);
     WRITING.store(writing, Ordering::Release);
     EVENT.store(event, Ordering::Release);
+    TIMER.store(timer, Ordering::Release);
+    long(mailbox::ALARM).store(u64::MAX, Ordering::SeqCst);
     add(event, libc::EPOLLIN as u32, OWN);
+    add(timer, libc::EPOLLIN as u32, ALARM);
     add(signal_fd, libc::EPOLLIN as u32, SIGNALS);
     add(writing, libc::EPOLLIN as u32, WRITERS);
     tick(); // a handler may have handed something over before there was anybody
@@ -139,6 +150,16 @@ pub(crate) fn tick() -> i64 {
     unsafe { sys::call4(libc::SYS_write, event, (&raw const one) as u64, 8, 0) }
 }
 
+/// Sets the alarm to come after `timeout` ns. Called on a vCPU's thread.
+pub(crate) fn set_alarm(timeout: u64) -> i64 {
+    // A time of 0 would stop the timer; one that the host's clock can't reach is a long time anyway.
+    let timeout = timeout.clamp(1, i64::MAX.unsigned_abs() / 2);
+    let setting = [0, 0, timeout / 1_000_000_000, timeout % 1_000_000_000];
+    let timer = TIMER.load(Ordering::Relaxed) as u64;
+    // SAFETY: an itimerspec of ours.
+    unsafe { sys::call4(libc::SYS_timerfd_settime, timer, 0, (&raw const setting) as u64, 0) }
+}
+
 /// Hands on a signal that a handler caught and somebody had sent. Called on any thread, in a handler.
 pub(crate) fn hand_over(signal: i32) {
     HANDED_OVER.fetch_or(1 << (signal - 1), Ordering::SeqCst);
@@ -178,6 +199,7 @@ fn attend(epoll: RawFd, event: RawFd, signal_fd: RawFd) {
                 }
             }
             SIGNALS => take_signals(signal_fd),
+            ALARM => ring_alarm(),
             WRITERS => {
                 for_each_ready(WRITING.load(Ordering::Relaxed), 0, announce);
             }
@@ -198,6 +220,20 @@ fn for_each_ready(epoll: RawFd, timeout: i32, mut take: impl FnMut(u64)) -> i32 
     let seen = usize::try_from(count).unwrap_or(0);
     ready[..seen].iter().for_each(|item| take(item.u64));
     count
+}
+
+/// Interrupts whoever runs user code, if the alarm's time has come.
+fn ring_alarm() {
+    let mut count = 0_u64;
+    let timer = TIMER.load(Ordering::Relaxed);
+    // SAFETY: eight bytes of ours.
+    let got = unsafe { libc::read(timer, (&raw mut count).cast(), 8) };
+    // A timer that was set anew meanwhile has not come.
+    if got == 8 {
+        // The word first: whoever is interrupted finds that there is no alarm any more.
+        long(mailbox::ALARM).store(u64::MAX, Ordering::SeqCst);
+        tick_all();
+    }
 }
 
 fn tick_all() {

@@ -49,7 +49,7 @@ const CALLS: &[(&str, i64)] = calls! {
     SYS_futex SYS_io_uring_enter SYS_read SYS_write SYS_pread64 SYS_pwrite64 SYS_mmap SYS_mprotect
     SYS_rt_sigreturn SYS_madvise SYS_getpid SYS_tgkill SYS_poll SYS_clock_gettime SYS_openat SYS_close
     SYS_statx SYS_readlinkat SYS_getdents64 SYS_lseek SYS_preadv2 SYS_pwritev2 SYS_fallocate
-    SYS_mremap SYS_munmap SYS_epoll_ctl SYS_ioctl SYS_ftruncate SYS_fsync SYS_fdatasync SYS_syncfs SYS_mkdirat SYS_mknodat
+    SYS_mremap SYS_munmap SYS_epoll_ctl SYS_ioctl SYS_ftruncate SYS_timerfd_settime SYS_fsync SYS_fdatasync SYS_syncfs SYS_mkdirat SYS_mknodat
     SYS_unlinkat SYS_renameat2 SYS_linkat SYS_symlinkat SYS_fchmodat SYS_fchownat SYS_utimensat
     SYS_getrandom SYS_fchmod SYS_getxattr SYS_lgetxattr SYS_setxattr SYS_lsetxattr SYS_listxattr
     SYS_llistxattr SYS_removexattr SYS_lremovexattr

@@ -65,6 +65,7 @@ pub(crate) unsafe extern "sysv64" fn entry(
     const WATCH: u64 = HostCall::Watch as u64;
     const KICK: u64 = HostCall::Kick as u64;
     const TICK: u64 = HostCall::Tick as u64;
+    const ALARM: u64 = HostCall::Alarm as u64;
     const MESSAGE: u64 = HostCall::Message as u64;
     const STAT_CALL: u64 = HostCall::Stat as u64;
     const TRACE_CALL: u64 = HostCall::Trace as u64;
@@ -90,6 +91,7 @@ pub(crate) unsafe extern "sysv64" fn entry(
         WATCH => attendant::watch(a, b as u32, c),
         KICK => vcpu::interrupt(a),
         TICK => attendant::tick(),
+        ALARM => attendant::set_alarm(a),
         MESSAGE => write(2, a, b),
         STAT_CALL => write(STAT.load(Ordering::Relaxed), a, b),
         TRACE_CALL => trace::write(a, b),

@@ -9,14 +9,12 @@
 use alloc::sync::Arc;
 use alloc::task::Wake;
 use core::any::Any;
-use core::future::Future;
-use core::pin::Pin;
-use core::task::{Context, Poll, Waker};
+use core::task::Waker;
 
 use abi::Errno;
 use abi::errno::Result;
 use executor::Executor;
-use executor::timer::Sleep;
+use executor::timer::Armed;
 use executor::wait_queue::WaitQueue;
 use platform::sync::Mutex;
 use platform::user::Sink;
@@ -71,7 +69,7 @@ struct State {
     deadline: Option<u64>,
     interval: u64,
     /// Wakes the queue at `deadline`.
-    sleep: Option<Sleep>,
+    armed: Option<Armed>,
 }
 
 /// What the executor's timer wakes.
@@ -101,7 +99,7 @@ pub fn timerfd(
         executor,
         clock,
         clock_id,
-        state: Mutex::new(State { deadline: None, interval: 0, sleep: None }),
+        state: Mutex::new(State { deadline: None, interval: 0, armed: None }),
         alarm: Arc::new(Alarm { queue: WaitQueue::new() }),
         identity: Identity::new(owner),
     });
@@ -158,16 +156,14 @@ impl TimerFd {
 
     /// Has the executor wake the queue at the deadline; true if it has passed already.
     fn arm(&self, state: &mut State, now: u64) -> bool {
-        state.sleep = None;
+        state.armed = None;
         let Some(deadline) = state.deadline else { return false };
         if deadline <= now {
             return true;
         }
-        let mut sleep = self.executor.sleep_until(deadline);
         let waker = Waker::from(Arc::clone(&self.alarm));
-        let due = Pin::new(&mut sleep).poll(&mut Context::from_waker(&waker)) == Poll::Ready(());
-        state.sleep = Some(sleep);
-        due
+        state.armed = Some(self.executor.wake_at(deadline, waker));
+        false
     }
 }
 
@@ -240,7 +236,7 @@ impl Object for TimerFd {
     }
 
     fn released(&self, _open: &OpenFile) {
-        self.state.lock().sleep = None;
+        self.state.lock().armed = None;
     }
 
     fn as_any(&self) -> &dyn Any {

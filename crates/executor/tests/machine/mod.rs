@@ -27,6 +27,7 @@ pub(crate) struct Threads {
     start: Instant,
     events: Vec<Event>,
     pub(crate) tick: AtomicBool,
+    pub(crate) alarm: AtomicU64,
     pub(crate) tick_switches: AtomicU64,
     pub(crate) wakes: AtomicU64,
 }
@@ -37,6 +38,7 @@ impl Threads {
             start: Instant::now(),
             events: (0..vcpus).map(|_| Event::default()).collect(),
             tick: AtomicBool::new(false),
+            alarm: AtomicU64::new(u64::MAX),
             tick_switches: AtomicU64::new(0),
             wakes: AtomicU64::new(0),
         }))
@@ -87,6 +89,15 @@ impl Machine for Threads {
     fn set_tick(&self, on: bool) {
         self.tick.store(on, Ordering::SeqCst);
         self.tick_switches.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn set_alarm(&self, deadline: u64) {
+        self.alarm.store(deadline, Ordering::SeqCst);
+    }
+
+    fn alarm(&self) -> u64 {
+        let alarm = self.alarm.load(Ordering::SeqCst);
+        if alarm > self.now() { alarm } else { u64::MAX }
     }
 
     fn relax(&self) {

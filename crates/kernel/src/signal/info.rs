@@ -143,9 +143,16 @@ impl Info {
         }
     }
 
+    /// Whether a POSIX timer sent it.
+    #[inline]
+    pub fn is_timers(&self) -> bool {
+        self.code == SI_TIMER
+    }
+
     /// Which POSIX timer it comes from.
     pub fn timer_id(&self) -> Option<i32> {
-        (self.code == SI_TIMER).then(|| int(&self.to_user(), 16))
+        let [a, b, c, d, ..] = self.payload;
+        self.is_timers().then(|| i32::from_le_bytes([a, b, c, d]))
     }
 
     /// The same, with another overrun count.

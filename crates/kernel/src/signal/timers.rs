@@ -1,8 +1,9 @@
 //! Alarms that send signals: interval timers and POSIX timers.
 //!
-//! A process with an armed timer has one task that sleeps until the earliest of them. Timers on
-//! processor time cannot be slept for exactly: the task looks again when the time could have been
-//! used up, if all vCPUs had worked for the process.
+//! They stand in an agenda, ordered by when they are due; of all of them, the executor knows the
+//! earliest, which interrupts user code when it comes. So timers that are far away cost nothing, however
+//! many they are. Timers on processor time have no instant: one looks again when the time could have
+//! been used up, if all vCPUs had worked for the process.
 //!
 //! A timer with an interval is armed anew when its signal is delivered, and counts then how often
 //! it would have expired meanwhile, so that the smallest interval costs no more than its handler
@@ -10,16 +11,16 @@
 //!
 //! Source: setitimer(2), `timer_create(2)`, `timer_getoverrun(2)`.
 
+mod agenda;
 mod alarm;
-mod watch;
+mod due;
 
 use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
-use core::sync::atomic::{AtomicBool, Ordering};
 
 use abi::Errno;
 use abi::errno::Result;
-use executor::wait_queue::WaitQueue;
+use executor::timer::Armed;
 use platform::clock;
 use platform::sync::Mutex;
 
@@ -29,6 +30,7 @@ use crate::process::{Process, Thread};
 use crate::signal::info::Info;
 use crate::signal::number::Signal;
 
+use agenda::{Agenda, Entry, Line};
 use alarm::Alarm;
 pub use alarm::Setting;
 
@@ -49,7 +51,7 @@ pub enum Clock {
 }
 
 /// One of the three interval timers of setitimer(2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Which {
     /// Real time, SIGALRM.
     Real = 0,
@@ -87,35 +89,35 @@ pub struct Timers {
 
 struct Inner {
     state: Mutex<State>,
-    /// Woken when something was set, or the process is gone.
-    changed: WaitQueue,
-    closed: AtomicBool,
 }
 
 #[derive(Default)]
 struct State {
     intervals: [Alarm; 3],
     posix: BTreeMap<i32, Posix>,
+    /// Those that are armed, in the order in which they are due.
+    agenda: Agenda,
     next_id: i32,
-    watched: bool,
     /// Seconds of processor time at which the next SIGXCPU is due.
     next_xcpu: u64,
+    /// Whose they are, known once one was armed.
+    owner: Option<(&'static Kernel, Weak<Process>)>,
+    /// Has the executor come by when the earliest is due.
+    armed: Option<Armed>,
 }
 
 impl Timers {
     /// None armed.
     pub fn new() -> Self {
-        let inner = Inner {
-            state: Mutex::new(State::default()),
-            changed: WaitQueue::new(),
-            closed: AtomicBool::new(false),
-        };
-        Self { inner: Arc::new(inner) }
+        Self { inner: Arc::new(Inner { state: Mutex::new(State::default()) }) }
     }
 
     /// What execve(2) does: POSIX timers are gone, interval timers go on.
     pub fn reset_for_exec(&self) {
-        self.inner.state.lock().posix.clear();
+        let mut state = self.inner.state.lock();
+        for (id, timer) in core::mem::take(&mut state.posix) {
+            state.agenda.remove(timer.line(), timer.alarm.deadline, Entry::Posix(id));
+        }
     }
 
     /// What an interval timer is set to.
@@ -133,15 +135,14 @@ impl Timers {
         new: Setting,
     ) -> Setting {
         let now = now_of(process, &which.clock());
-        let old = {
-            let mut state = self.inner.state.lock();
-            let alarm = &mut state.intervals[which as usize];
-            let old = alarm.setting(now);
-            let deadline = (new.value != 0).then(|| now.saturating_add(new.value));
-            alarm.set(deadline, new.interval);
-            old
-        };
-        self.rearm(kernel, process);
+        let mut state = self.inner.state.lock();
+        let alarm = &mut state.intervals[which as usize];
+        let old = alarm.setting(now);
+        let before = alarm.deadline;
+        let deadline = (new.value != 0).then(|| now.saturating_add(new.value));
+        alarm.set(deadline, new.interval);
+        state.agenda.move_to(which.line(), before, deadline, Entry::Interval(which));
+        self.inner.come_by(&mut state, kernel, process);
         old
     }
 
@@ -171,9 +172,13 @@ impl Timers {
     /// # Errors
     /// EINVAL when there is no such timer.
     pub fn delete(&self, process: &Process, id: i32) -> Result<()> {
-        let removed = self.inner.state.lock().posix.remove(&id);
-        let Some(timer) = removed else { return Err(no_timer()) };
-        forget_signal(process, &timer.notify, id);
+        let mut state = self.inner.state.lock();
+        let Some(timer) = state.posix.remove(&id) else { return Err(no_timer()) };
+        state.agenda.remove(timer.line(), timer.alarm.deadline, Entry::Posix(id));
+        drop(state);
+        if timer.sent {
+            forget_signal(process, &timer.notify, id);
+        }
         Ok(())
     }
 
@@ -200,20 +205,23 @@ impl Timers {
         new: Setting,
         absolute: bool,
     ) -> Result<Setting> {
-        let (old, notify) = {
-            let mut state = self.inner.state.lock();
-            let timer = state.posix.get_mut(&id).ok_or_else(no_timer)?;
-            let now = now_of(process, &timer.clock);
-            let old = timer.look(now);
-            let start = if absolute { 0 } else { now };
-            let deadline = (new.value != 0).then(|| start.saturating_add(new.value));
-            timer.alarm.set(deadline, new.interval);
-            timer.overrun = 0;
-            timer.sent = false;
-            (old, timer.notify.clone())
-        };
-        forget_signal(process, &notify, id);
-        self.rearm(kernel, process);
+        let mut state = self.inner.state.lock();
+        let timer = state.posix.get_mut(&id).ok_or_else(no_timer)?;
+        let now = now_of(process, &timer.clock);
+        let old = timer.look(now);
+        let before = timer.alarm.deadline;
+        let start = if absolute { 0 } else { now };
+        let deadline = (new.value != 0).then(|| start.saturating_add(new.value));
+        timer.alarm.set(deadline, new.interval);
+        timer.overrun = 0;
+        let sent = core::mem::take(&mut timer.sent).then(|| timer.notify.clone());
+        let line = timer.line();
+        state.agenda.move_to(line, before, deadline, Entry::Posix(id));
+        self.inner.come_by(&mut state, kernel, process);
+        drop(state);
+        if let Some(notify) = sent {
+            forget_signal(process, &notify, id);
+        }
         Ok(old)
     }
 
@@ -232,45 +240,46 @@ impl Timers {
 
     /// A signal is about to be delivered: if a timer sent it, that timer goes on. Gives the signal
     /// with its overrun count.
-    pub(crate) fn delivered(&self, process: &Process, info: Info) -> Info {
-        let mut state = self.inner.state.lock();
-        let (result, goes_on) = if let Some(id) = info.timer_id() {
-            let Some(timer) = state.posix.get_mut(&id).filter(|timer| timer.sent) else {
-                return info;
-            };
-            timer.sent = false;
-            let missed = timer.alarm.delivered(now_of(process, &timer.clock));
-            timer.overrun = i32::try_from(missed.min(OVERRUN_MAX)).unwrap_or(i32::MAX);
-            (info.with_overrun(timer.overrun), timer.alarm.deadline.is_some())
-        } else {
-            let Some(which) = Which::of_signal(info.signal) else { return info };
-            let alarm = &mut state.intervals[which as usize];
-            alarm.delivered(now_of(process, &which.clock()));
-            (info, alarm.deadline.is_some())
-        };
-        drop(state);
-        if goes_on {
-            self.inner.changed.wake_all();
+    #[inline]
+    pub(crate) fn delivered(&self, process: &Arc<Process>, info: Info) -> Info {
+        if info.is_timers() {
+            return self.posix_delivered(process, info);
         }
-        result
+        if let Some(which) = Which::of_signal(info.signal) {
+            self.interval_delivered(process, which);
+        }
+        info
     }
 
-    /// Has the task look at what is set, and starts it if need be.
-    pub(crate) fn rearm(&self, kernel: &'static Kernel, process: &Arc<Process>) {
-        let start = {
-            let mut state = self.inner.state.lock();
-            let wanted = state.is_armed() || limit_of_cpu(process).is_some();
-            let start = wanted && !state.watched;
-            state.watched |= start;
-            start
+    fn posix_delivered(&self, process: &Arc<Process>, info: Info) -> Info {
+        let Some(id) = info.timer_id() else { return info };
+        let mut state = self.inner.state.lock();
+        let Some(timer) = state.posix.get_mut(&id).filter(|timer| timer.sent) else {
+            return info;
         };
-        if start {
-            let inner = Arc::clone(&self.inner);
-            let process = Arc::downgrade(process);
-            kernel.executor.spawn(watch::watch(kernel, inner, process));
-        } else {
-            self.inner.changed.wake_all();
+        timer.sent = false;
+        let missed = timer.alarm.delivered(now_of(process, &timer.clock));
+        timer.overrun = i32::try_from(missed.min(OVERRUN_MAX)).unwrap_or(i32::MAX);
+        let (overrun, line, deadline) = (timer.overrun, timer.line(), timer.alarm.deadline);
+        self.inner.go_on(&mut state, line, deadline, Entry::Posix(id), process);
+        info.with_overrun(overrun)
+    }
+
+    fn interval_delivered(&self, process: &Arc<Process>, which: Which) {
+        let now = now_of(process, &which.clock());
+        let mut state = self.inner.state.lock();
+        let alarm = &mut state.intervals[which as usize];
+        if alarm.undelivered.is_none() {
+            return; // it comes from somebody else
         }
+        alarm.delivered(now);
+        let deadline = alarm.deadline;
+        self.inner.go_on(&mut state, which.line(), deadline, Entry::Interval(which), process);
+    }
+
+    /// Looks anew at when something is due: the limit on processor time has changed.
+    pub(crate) fn rearm(&self, kernel: &'static Kernel, process: &Arc<Process>) {
+        self.inner.come_by(&mut self.inner.state.lock(), kernel, process);
     }
 }
 
@@ -282,19 +291,21 @@ impl core::default::Default for Timers {
 
 impl Drop for Timers {
     fn drop(&mut self) {
-        self.inner.closed.store(true, Ordering::SeqCst);
-        self.inner.changed.wake_all();
-    }
-}
-
-impl State {
-    fn is_armed(&self) -> bool {
-        let waits = |alarm: &Alarm| alarm.deadline.is_some() || alarm.undelivered.is_some();
-        self.intervals.iter().any(waits) || self.posix.values().any(|timer| waits(&timer.alarm))
+        self.inner.state.lock().armed = None;
     }
 }
 
 impl Posix {
+    fn line(&self) -> Line {
+        match (&self.notify, &self.clock) {
+            (Notify::Nobody, _) => Line::Nobody,
+            (_, Clock::Monotonic) => Line::Monotonic,
+            (_, Clock::Realtime) => Line::Realtime,
+            (_, Clock::Process) => Line::Process,
+            (_, Clock::Thread(_)) => Line::Thread,
+        }
+    }
+
     /// What it is set to at `now`; one that tells nobody goes on without a delivery.
     fn look(&mut self, now: u64) -> Setting {
         if matches!(self.notify, Notify::Nobody) && self.alarm.expire(now) {
@@ -320,6 +331,10 @@ impl Which {
 
     fn clock(self) -> Clock {
         if self == Self::Real { Clock::Monotonic } else { Clock::Process }
+    }
+
+    fn line(self) -> Line {
+        if self == Self::Real { Line::Monotonic } else { Line::Process }
     }
 
     fn signal(self) -> Signal {

@@ -13,7 +13,7 @@ use crate::signal::info::Info;
 use crate::signal::number::SignalSet;
 
 /// Takes a pending signal out of `wanted`, the thread's own before the process's.
-pub(crate) fn take(thread: &Thread, process: &Process, wanted: SignalSet) -> Option<Info> {
+pub(crate) fn take(thread: &Thread, process: &Arc<Process>, wanted: SignalSet) -> Option<Info> {
     let signals = &thread.signals;
     let own = if signals.pending().intersection(wanted).is_empty() {
         None

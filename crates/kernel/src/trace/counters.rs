@@ -43,6 +43,7 @@ fn exits() -> (Vec<String>, u64) {
         (
             "other",
             gate::calls(HostCall::Tick)
+                + gate::calls(HostCall::Alarm)
                 + gate::calls(HostCall::Clock)
                 + gate::calls(HostCall::Random)
                 + gate::calls(HostCall::Message)

@@ -24,6 +24,10 @@ impl Machine for Still {
         false
     }
     fn set_tick(&self, _on: bool) {}
+    fn set_alarm(&self, _deadline: u64) {}
+    fn alarm(&self) -> u64 {
+        0
+    }
     fn relax(&self) {}
 }
 

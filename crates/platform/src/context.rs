@@ -10,7 +10,7 @@ use alloc::boxed::Box;
 use core::future::Future;
 use core::mem::offset_of;
 use core::pin::Pin;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicUsize, Ordering};
 use core::task::Poll;
 
 use abi::trap::Registers;
@@ -232,7 +232,15 @@ impl UserContext {
 
     /// Bytes of the extended state in the processor's XSAVE layout, as signal frames carry it.
     pub fn extended_size() -> usize {
-        crate::extended::xsave_size(&cpu::features())
+        static SIZE: AtomicUsize = AtomicUsize::new(0);
+        match SIZE.load(Ordering::Relaxed) {
+            0 => {
+                let size = crate::extended::xsave_size(&cpu::features());
+                SIZE.store(size, Ordering::Relaxed);
+                size
+            }
+            size => size,
+        }
     }
 
     /// The components of the extended state that signal frames carry, bits as in XCR0.
@@ -240,7 +248,8 @@ impl UserContext {
         crate::extended::xsave_mask(&cpu::features())
     }
 
-    /// Writes the vector and x87 state in XSAVE layout; gives the bytes written.
+    /// Writes the vector and x87 state in XSAVE layout; gives the bytes up to the end of what is in use,
+    /// behind which, and between components, `out` is left as it was.
     ///
     /// # Panics
     /// When `out` is shorter than [`Self::extended_size`].
@@ -260,7 +269,7 @@ impl UserContext {
     /// Back to the vector state that exec gives.
     pub fn reset_extended(&mut self) {
         self.detach();
-        self.extended = Extended::new();
+        self.extended.reset();
         self.xmm = [[0; 16]; 16];
     }
 

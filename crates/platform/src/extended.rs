@@ -65,6 +65,12 @@ impl Extended {
         Self { vectors: [[0; 64]; 32], legacy: [0; LEGACY], masks: [0; 8], in_use: 0, mxcsr: MXCSR }
     }
 
+    /// Back to the state that exec gives. Of components that are not in use, nothing is ever read.
+    pub(crate) fn reset(&mut self) {
+        self.in_use = 0;
+        self.mxcsr = MXCSR;
+    }
+
     /// MXCSR and the x87 status word.
     pub(crate) fn status(&self) -> (u32, u16) {
         (self.mxcsr, u16::from_le_bytes([self.legacy[2], self.legacy[3]]))
@@ -272,7 +278,8 @@ pub(crate) fn xsave_mask(features: &Features) -> u64 {
     carried(features)
 }
 
-/// Writes the state in XSAVE layout; gives the bytes.
+/// Writes the state in XSAVE layout; gives the bytes up to the end of what is in use. What lies between
+/// is left as it is.
 pub(crate) fn to_xsave(
     state: &Extended,
     xmm: &[[u8; 16]; 16],
@@ -281,7 +288,9 @@ pub(crate) fn to_xsave(
 ) -> usize {
     let size = xsave_size(features);
     let out = &mut out[..size];
-    out.fill(0);
+    out[..24].fill(0);
+    out[32..160].fill(0);
+    out[416..LEGACY + HEADER].fill(0);
     if state.in_use & X87 != 0 {
         out[..160].copy_from_slice(&state.legacy[..160]);
     } else {
@@ -298,31 +307,36 @@ pub(crate) fn to_xsave(
         present |= AVX & carried;
     }
     out[LEGACY..LEGACY + 8].copy_from_slice(&present.to_le_bytes());
+    let mut end = LEGACY + HEADER;
     if present & AVX != 0 {
-        let (offset, _) = component(2);
+        let (offset, len) = component(2);
+        end = end.max(offset + len);
         for index in 0..16 {
             out[offset + 16 * index..][..16].copy_from_slice(&state.vectors[index][16..32]);
         }
     }
     if present & OPMASK != 0 {
-        let (offset, _) = component(5);
+        let (offset, len) = component(5);
+        end = end.max(offset + len);
         for (index, mask) in state.masks.iter().enumerate() {
             out[offset + 8 * index..][..8].copy_from_slice(&mask.to_le_bytes());
         }
     }
     if present & ZMM_HI256 != 0 {
-        let (offset, _) = component(6);
+        let (offset, len) = component(6);
+        end = end.max(offset + len);
         for index in 0..16 {
             out[offset + 32 * index..][..32].copy_from_slice(&state.vectors[index][32..]);
         }
     }
     if present & HI16_ZMM != 0 {
-        let (offset, _) = component(7);
+        let (offset, len) = component(7);
+        end = end.max(offset + len);
         for index in 0..16 {
             out[offset + 64 * index..][..64].copy_from_slice(&state.vectors[16 + index]);
         }
     }
-    size
+    end
 }
 
 /// Takes the state from XSAVE layout; false when it is malformed, with nothing changed.
@@ -346,13 +360,12 @@ pub(crate) fn from_xsave(
     if present & !carried(features) != 0 || mxcsr & !MXCSR_MASK != 0 || !reserved_clear {
         return false;
     }
-    let mut new = Extended::new();
-    new.in_use = present & !2;
-    new.mxcsr = if present & (2 | AVX) != 0 { mxcsr } else { MXCSR };
-    new.legacy.copy_from_slice(&bytes[..LEGACY]);
+    state.in_use = present & !2;
+    state.mxcsr = if present & (2 | AVX) != 0 { mxcsr } else { MXCSR };
     if present & X87 != 0 {
-        new.legacy[24..28].copy_from_slice(&mxcsr.to_le_bytes());
-        new.legacy[464..].fill(0);
+        state.legacy.copy_from_slice(&bytes[..LEGACY]);
+        state.legacy[24..28].copy_from_slice(&mxcsr.to_le_bytes());
+        state.legacy[464..].fill(0);
     }
     for (index, register) in xmm.iter_mut().enumerate() {
         if present & 2 == 0 {
@@ -364,27 +377,29 @@ pub(crate) fn from_xsave(
     if present & AVX != 0 {
         let (offset, _) = component(2);
         for index in 0..16 {
-            new.vectors[index][16..32].copy_from_slice(&bytes[offset + 16 * index..][..16]);
+            state.vectors[index][16..32].copy_from_slice(&bytes[offset + 16 * index..][..16]);
         }
+    } else if present & ZMM_HI256 != 0 {
+        // Loaded with the upper halves.
+        state.vectors[..16].iter_mut().for_each(|register| register[16..32].fill(0));
     }
     if present & OPMASK != 0 {
         let (offset, _) = component(5);
-        for (index, mask) in new.masks.iter_mut().enumerate() {
+        for (index, mask) in state.masks.iter_mut().enumerate() {
             *mask = word(offset + 8 * index);
         }
     }
     if present & ZMM_HI256 != 0 {
         let (offset, _) = component(6);
         for index in 0..16 {
-            new.vectors[index][32..].copy_from_slice(&bytes[offset + 32 * index..][..32]);
+            state.vectors[index][32..].copy_from_slice(&bytes[offset + 32 * index..][..32]);
         }
     }
     if present & HI16_ZMM != 0 {
         let (offset, _) = component(7);
         for index in 0..16 {
-            new.vectors[16 + index].copy_from_slice(&bytes[offset + 64 * index..][..64]);
+            state.vectors[16 + index].copy_from_slice(&bytes[offset + 64 * index..][..64]);
         }
     }
-    *state = new;
     true
 }

@@ -39,6 +39,8 @@ BENCHES: dict[str, Bench] = {
     "futex": calls.futex,
     "pipe": calls.pipe,
     "thread": calls.thread,
+    "signal": calls.signal,
+    "epoll": calls.epoll,
     "start": starts.start,
     "cpu": cpu.cpu,
     "tmpfs": calls.tmpfs,

@@ -79,6 +79,23 @@ def thread(folder: Path, *, quick: bool) -> list[Row]:
     return _rows(Program("thread", cases), folder, sides.Deadline(quick=quick))
 
 
+def signal(folder: Path, *, quick: bool) -> list[Row]:
+    """Signals to oneself, faults that a handler repairs, timers that are far away."""
+    cases = {
+        "signal to self and back": Goal("ratio", 5),
+        "SIGSEGV and back": Goal("ratio", 0.7),
+        "getppid, 100,000 timers armed": Goal("value", 25),
+        "timer_settime, 100,000 timers armed": None,
+    }
+    return _rows(Program("signal", cases), folder, sides.Deadline(quick=quick))
+
+
+def epoll(folder: Path, *, quick: bool) -> list[Row]:
+    """One ready descriptor among many."""
+    cases = {"epoll_wait, 10,000 registered, 1 ready": Goal("ratio", 5)}
+    return _rows(Program("epoll", cases), folder, sides.Deadline(quick=quick))
+
+
 def tmpfs(folder: Path, *, quick: bool) -> list[Row]:
     """Files in memory: the host's tmpfs against the enclave's /tmp."""
     cases = {

@@ -31,7 +31,17 @@ def test_every_source_builds_without_a_warning(
     tool("gcc")
     monkeypatch.setattr(programs, "FLAGS", (*programs.FLAGS, "-Wall", "-Wextra", "-Werror"))
     names = [path.stem for path in programs.sources().glob("*.c")]
-    assert sorted(names) == ["futex", "memory", "pipe", "syscall", "thread", "tmpfs", "yield"]
+    assert sorted(names) == [
+        "epoll",
+        "futex",
+        "memory",
+        "pipe",
+        "signal",
+        "syscall",
+        "thread",
+        "tmpfs",
+        "yield",
+    ]
     for name in names:
         assert programs.build(name, tmp_path).exists()
 

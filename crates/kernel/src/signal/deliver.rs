@@ -12,15 +12,15 @@ use abi::nr;
 use platform::context::UserContext;
 
 use crate::context::Context;
-use crate::memory::interception::decide::RESTORER;
 use crate::process::exit::Status;
-use crate::process::{rseq, vdso};
+use crate::process::rseq;
 use crate::signal::action::{Action, DEFAULT, Flags};
 use crate::signal::alternate::{AUTODISARM, AlternateStack};
 use crate::signal::frame::{self, Place, State};
 use crate::signal::info::Info;
 use crate::signal::number::{Default, Signal, SignalSet};
 use crate::signal::restart::{self, Decision};
+use crate::signal::restorer;
 use crate::signal::{send, wait};
 use crate::trace;
 
@@ -184,15 +184,17 @@ fn lay_frame(cx: &mut Context<'_>, info: &Info, action: &Action) -> Result<()> {
         return Err(Errno::EFAULT.because("the handler has no SA_RESTORER"));
     }
     let xsave = UserContext::extended_size();
-    let mut image = alloc::vec![0; frame::extended_len(xsave)];
+    let mut image = [0; frame::EXTENDED_MAX];
+    let bad = Errno::EFAULT.because("the processor's state is larger than any frame's");
+    let image = image.get_mut(..frame::extended_len(xsave)).ok_or(bad)?;
     let (stack, fault) = {
         let own = cx.thread.signals.own();
         (own.stack, own.fault)
     };
     let sp = cx.registers.registers.rsp;
     let place = place(sp, &stack, action.flags, image.len())?;
-    cx.registers.save_extended(&mut image[..xsave]);
-    frame::seal(&mut image, UserContext::extended_mask());
+    let used = cx.registers.save_extended(&mut image[..xsave]);
+    frame::seal(image, UserContext::extended_mask());
     let signals = &cx.thread.signals;
     let state = State {
         registers: cx.registers.registers,
@@ -201,9 +203,11 @@ fn lay_frame(cx: &mut Context<'_>, info: &Info, action: &Action) -> Result<()> {
         fault,
         extended: place.extended,
     };
-    let restorer = restorer(cx, action.restorer);
+    let restorer = restorer::of(cx, action.restorer);
     let bytes = frame::encode(&state, restorer, &info.to_user(), xsave > frame::LEGACY);
-    cx.write_bytes(place.extended, &image)?;
+    // As XSAVE does, it leaves the program's memory alone where a component is not in use.
+    cx.write_bytes(place.extended, &image[..used])?;
+    cx.write_bytes(place.extended.wrapping_add(xsave as u64), &image[xsave..])?;
     cx.write_bytes(place.frame, &bytes)?;
     signals.take_saved();
     if stack.flags & AUTODISARM != 0 {
@@ -213,27 +217,6 @@ fn lay_frame(cx: &mut Context<'_>, info: &Info, action: &Action) -> Result<()> {
     frame::enter(&mut cx.registers.registers, place.frame, action.handler, number);
     cx.registers.reset_extended();
     Ok(())
-}
-
-/// Where the handler returns to: as the program says, but where its restorer is the C library's
-/// own, the vDSO's instead, whose call can be rewritten.
-///
-/// Unwinders know the library's by its bytes, so it stays a trap; the vDSO's they know by its call
-/// frame information, which they find in programs that have a dynamic linker (`AT_BASE`).
-fn restorer(cx: &Context<'_>, own: u64) -> u64 {
-    const AT_BASE: u64 = 7;
-    const AT_SYSINFO_EHDR: u64 = 33;
-    let value = |key| {
-        let program = cx.process.program.lock();
-        program.auxiliary.iter().find(|(name, _)| *name == key).map_or(0, |(_, value)| *value)
-    };
-    let (linker, vdso) = (value(AT_BASE), value(AT_SYSINFO_EHDR));
-    if linker == 0 || vdso == 0 || cx.read::<[u8; RESTORER.len()]>(own) != Ok(RESTORER) {
-        return own;
-    }
-    let other = vdso + vdso::restorer();
-    // A program may have unmapped it.
-    if cx.read::<u8>(other).is_ok() { other } else { own }
 }
 
 /// Where the frame goes: below the red zone, or to the top of the alternate stack.
@@ -287,12 +270,16 @@ fn restore_extended(cx: &mut Context<'_>, at: u64) -> Result<()> {
     let mut legacy = [0; frame::LEGACY];
     cx.read_bytes(at, &mut legacy)?;
     let largest = UserContext::extended_size();
-    if let Some(seal) = frame::Seal::of(&legacy, largest) {
-        let mut image = alloc::vec![0; seal.len + 4];
-        cx.read_bytes(at, &mut image)?;
-        if seal.open(&mut image) {
-            image.resize(largest, 0);
-            return cx.registers.restore_extended(&image, true).then_some(()).ok_or(bad);
+    let mut image = [0; frame::EXTENDED_MAX];
+    if let Some(seal) = frame::Seal::of(&legacy, largest)
+        && let Some(sealed) = image.get_mut(..frame::extended_len(seal.len))
+    {
+        cx.read_bytes(at, sealed)?;
+        if seal.open(sealed) {
+            // Behind what the program has, there is nothing: its magic goes.
+            image[seal.len..].fill(0);
+            let Some(image) = image.get(..largest) else { return Err(bad) };
+            return cx.registers.restore_extended(image, true).then_some(()).ok_or(bad);
         }
     }
     cx.registers.restore_extended(&legacy, false).then_some(()).ok_or(bad)

@@ -31,6 +31,10 @@ pub const RED_ZONE: u64 = 128;
 /// Bytes of the extended state that exist on every processor.
 pub const LEGACY: usize = 512;
 
+/// Bytes that the extended state takes at most, its magic included: AVX-512 in the layout of any
+/// processor.
+pub const EXTENDED_MAX: usize = 2752;
+
 const FLAGS: usize = CONTEXT;
 const STACK: usize = CONTEXT + 16;
 const REGISTERS: usize = CONTEXT + 40;
@@ -145,19 +149,19 @@ impl Seal {
 
     /// Takes the magic off an image that ends with it, and drops the components that don't count;
     /// false when the magic is not there.
-    pub fn open(&self, image: &mut alloc::vec::Vec<u8>) -> bool {
+    pub fn open(&self, image: &mut [u8]) -> bool {
         if image.len() != self.len + MAGIC2_SIZE
             || u32::from_le_bytes(bytes_at(image, self.len)) != MAGIC2
         {
             return false;
         }
-        image.truncate(self.len);
         let present = u64::from_le_bytes(bytes_at(image, LEGACY)) & self.mask;
         image[LEGACY..LEGACY + 8].copy_from_slice(&present.to_le_bytes());
         true
     }
 }
 
+#[inline]
 fn bytes_at<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     let mut word = [0; N];
     word.copy_from_slice(&bytes[at..at + N]);

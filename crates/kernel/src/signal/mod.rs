@@ -4,7 +4,8 @@
 //! that shall take it is woken or interrupted and finds it on its way out of the LibOS
 //! ([`deliver`]), where its disposition ([`action`]) says whether the process ends, stops, or runs
 //! a handler, whose frame ([`frame`]) is laid on the user's stack and taken down again by
-//! `rt_sigreturn`. A call that the signal interrupted is restarted or not ([`restart`]).
+//! `rt_sigreturn`. A call that the signal interrupted is restarted or not ([`restart`]). [`restorer`] says where a handler
+//! returns to.
 //!
 //! - [`number`], [`info`], [`queue`]: signals, `siginfo_t`, what is pending.
 //! - [`state`]: what threads and processes remember; [`alternate`]: alternate stacks.
@@ -25,6 +26,7 @@ pub mod info;
 pub mod number;
 pub mod queue;
 pub mod restart;
+mod restorer;
 pub mod send;
 pub mod state;
 pub mod timers;

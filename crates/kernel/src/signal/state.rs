@@ -39,6 +39,8 @@ pub(crate) struct Own {
     pub(crate) stack: AlternateStack,
     pub(crate) restart: Restart,
     pub(crate) fault: FaultRecord,
+    /// A restorer of the program, and what stands for it.
+    pub(crate) restorer: Option<(u64, u64)>,
 }
 
 /// The last fault, as signal frames show it ever after.
@@ -97,6 +99,7 @@ impl ThreadSignals {
                 stack: AlternateStack::NONE,
                 restart: Restart::None,
                 fault: FaultRecord::default(),
+                restorer: None,
             }),
         }
     }
@@ -241,6 +244,7 @@ impl ThreadSignals {
         own.stack = AlternateStack::NONE;
         own.restart = Restart::None;
         own.fault = FaultRecord::default();
+        own.restorer = None;
     }
 
     /// Takes over what is pending for a thread that ends (execve(2) in another than the first).

@@ -56,7 +56,8 @@ impl Queue {
         if !signal.is_realtime() && self.pending.contains(signal) {
             return Pushed::Merged;
         }
-        let exempt = !signal.is_realtime() && (info.code >= 0);
+        // A timer's signal had its place when the timer was made.
+        let exempt = !signal.is_realtime() && info.code >= 0 || info.is_timers();
         if full && !exempt {
             if signal.is_realtime() && info.code != SI_USER {
                 return Pushed::Refused;

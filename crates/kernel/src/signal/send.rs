@@ -171,9 +171,22 @@ fn prepare(process: &Process, signal: Signal, target: Option<&Arc<Thread>>) -> b
     } else if signal == Signal::KILL {
         go_on(process);
     }
-    // Ignored signals are dropped, unless somebody may yet change his mind about them.
+    !would_drop(process, signal, target)
+}
+
+/// Ignored signals are dropped, unless somebody may yet change his mind about them.
+fn would_drop(process: &Process, signal: Signal, target: Option<&Arc<Thread>>) -> bool {
     let blocked = target.is_some_and(|thread| thread.signals.blocked().contains(signal));
-    blocked || !process.signals.with(|shared| shared.actions.get(signal).ignores(signal))
+    !blocked && process.signals.with(|shared| shared.actions.get(signal).ignores(signal))
+}
+
+/// Whether a signal sent to a thread, or to the process if there is none, would be dropped.
+pub(super) fn is_dropped(process: &Process, signal: Signal, thread: Option<&Arc<Thread>>) -> bool {
+    let first = || process.threads.lock().get(&process.pid).cloned();
+    match thread {
+        Some(_) => would_drop(process, signal, thread),
+        None => would_drop(process, signal, first().as_ref()),
+    }
 }
 
 /// Notifies a thread that takes one of `signals`, if there is any.

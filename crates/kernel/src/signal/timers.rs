@@ -15,8 +15,9 @@ mod agenda;
 mod alarm;
 mod due;
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
 
 use abi::Errno;
 use abi::errno::Result;
@@ -36,6 +37,9 @@ pub use alarm::Setting;
 
 /// `DELAYTIMER_MAX`: overruns are counted up to here.
 const OVERRUN_MAX: u64 = 0x7fff_ffff;
+
+/// The most timers that a process can have, whatever its limit.
+const MOST: u64 = 1 << 20;
 
 /// What a timer counts.
 #[derive(Clone, Debug)]
@@ -98,6 +102,10 @@ struct State {
     /// Those that are armed, in the order in which they are due.
     agenda: Agenda,
     next_id: i32,
+    /// Those whose signal was dropped because it is ignored: they go on when it no longer is.
+    ignored: BTreeSet<i32>,
+    /// `PR_TIMER_CREATE_RESTORE_IDS`: programs choose ids.
+    restore_ids: bool,
     /// Seconds of processor time at which the next SIGXCPU is due.
     next_xcpu: u64,
     /// Whose they are, known once one was armed.
@@ -115,6 +123,7 @@ impl Timers {
     /// What execve(2) does: POSIX timers are gone, interval timers go on.
     pub fn reset_for_exec(&self) {
         let mut state = self.inner.state.lock();
+        state.ignored.clear();
         for (id, timer) in core::mem::take(&mut state.posix) {
             state.agenda.remove(timer.line(), timer.alarm.deadline, Entry::Posix(id));
         }
@@ -146,25 +155,47 @@ impl Timers {
         old
     }
 
-    /// Makes a POSIX timer; `default_value` stands for "its id" where a program gave no value.
+    /// Makes a POSIX timer, with the id `wanted` if programs choose ids; a missing value stands for its id.
     ///
     /// # Errors
-    /// EAGAIN when all ids are in use.
-    pub fn create(&self, clock: Clock, notify: Notify, value: Option<u64>) -> Result<i32> {
+    /// EAGAIN when `RLIMIT_SIGPENDING` timers and signals are there; with ids that programs choose, EINVAL
+    /// for a negative one and EBUSY for one that is in use.
+    pub fn create(
+        &self,
+        process: &Process,
+        clock: Clock,
+        notify: Notify,
+        value: Option<u64>,
+        wanted: Option<i32>,
+    ) -> Result<i32> {
+        let pending = process.signals.with(|shared| shared.queue.len());
         let mut state = self.inner.state.lock();
-        let limit = 1 << 20;
-        if state.posix.len() >= limit {
-            return Err(Errno::EAGAIN.because("too many timers"));
+        let id = match wanted {
+            Some(id) if id < 0 => return Err(Errno::EINVAL.because("a negative id")),
+            Some(id) if state.posix.contains_key(&id) => {
+                return Err(Errno::EBUSY.because("a timer has this id"));
+            }
+            Some(id) => id,
+            None => state.free_id(),
+        };
+        let limit = process.limits.soft(Resource::PendingSignals).min(MOST);
+        if (state.posix.len() + pending) as u64 >= limit {
+            return Err(Errno::EAGAIN.because("RLIMIT_SIGPENDING timers and signals are there"));
         }
-        while state.posix.contains_key(&state.next_id) {
-            state.next_id = state.next_id.checked_add(1).unwrap_or(0);
-        }
-        let id = state.next_id;
-        state.next_id = id.checked_add(1).unwrap_or(0);
         let value = value.unwrap_or(u64::from(id.unsigned_abs()));
         let alarm = Alarm::default();
         state.posix.insert(id, Posix { clock, notify, value, alarm, overrun: 0, sent: false });
         Ok(id)
+    }
+
+    /// Whether programs choose the ids of their timers.
+    pub fn restores_ids(&self) -> bool {
+        self.inner.state.lock().restore_ids
+    }
+
+    /// Says whether they do.
+    pub fn set_restores_ids(&self, on: bool) {
+        self.inner.state.lock().restore_ids = on;
     }
 
     /// Deletes a POSIX timer.
@@ -175,6 +206,7 @@ impl Timers {
         let mut state = self.inner.state.lock();
         let Some(timer) = state.posix.remove(&id) else { return Err(no_timer()) };
         state.agenda.remove(timer.line(), timer.alarm.deadline, Entry::Posix(id));
+        state.ignored.remove(&id);
         drop(state);
         if timer.sent {
             forget_signal(process, &timer.notify, id);
@@ -217,6 +249,7 @@ impl Timers {
         let sent = core::mem::take(&mut timer.sent).then(|| timer.notify.clone());
         let line = timer.line();
         state.agenda.move_to(line, before, deadline, Entry::Posix(id));
+        state.ignored.remove(&id);
         self.inner.come_by(&mut state, kernel, process);
         drop(state);
         if let Some(notify) = sent {
@@ -234,7 +267,7 @@ impl Timers {
     }
 
     /// The ids of the POSIX timers, for /proc.
-    pub fn ids(&self) -> alloc::vec::Vec<i32> {
+    pub fn ids(&self) -> Vec<i32> {
         self.inner.state.lock().posix.keys().copied().collect()
     }
 
@@ -277,6 +310,30 @@ impl Timers {
         self.inner.go_on(&mut state, which.line(), deadline, Entry::Interval(which), process);
     }
 
+    /// A signal is no longer ignored: timers whose signals were dropped send them now.
+    pub(crate) fn unignored(
+        &self,
+        kernel: &'static Kernel,
+        process: &Arc<Process>,
+        signal: Signal,
+    ) {
+        let mut state = self.inner.state.lock();
+        let mut due = Vec::new();
+        let State { ignored, posix, .. } = &mut *state;
+        ignored.retain(|id| {
+            let Some(timer) = posix.get(id) else { return false };
+            let again = timer.signal() == Some(signal);
+            if again {
+                due.push((timer.notify.clone(), Info::timer(signal, *id, 0, timer.value)));
+            }
+            !again
+        });
+        drop(state);
+        for (notify, info) in due {
+            self.inner.tell(kernel, process, &notify, info);
+        }
+    }
+
     /// Looks anew at when something is due: the limit on processor time has changed.
     pub(crate) fn rearm(&self, kernel: &'static Kernel, process: &Arc<Process>) {
         self.inner.come_by(&mut self.inner.state.lock(), kernel, process);
@@ -295,6 +352,18 @@ impl Drop for Timers {
     }
 }
 
+impl State {
+    /// The next id that no timer has.
+    fn free_id(&mut self) -> i32 {
+        while self.posix.contains_key(&self.next_id) {
+            self.next_id = self.next_id.checked_add(1).unwrap_or(0);
+        }
+        let id = self.next_id;
+        self.next_id = id.checked_add(1).unwrap_or(0);
+        id
+    }
+}
+
 impl Posix {
     fn line(&self) -> Line {
         match (&self.notify, &self.clock) {
@@ -303,6 +372,13 @@ impl Posix {
             (_, Clock::Realtime) => Line::Realtime,
             (_, Clock::Process) => Line::Process,
             (_, Clock::Thread(_)) => Line::Thread,
+        }
+    }
+
+    fn signal(&self) -> Option<Signal> {
+        match &self.notify {
+            Notify::Nobody => None,
+            Notify::Process(signal) | Notify::Thread(signal, _) => Some(*signal),
         }
     }
 

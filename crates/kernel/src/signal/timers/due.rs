@@ -43,7 +43,7 @@ impl Wake for Inner {
         self.come_by(&mut state, kernel, &process);
         drop(state);
         for (notify, info) in due {
-            tell(kernel, &process, &notify, info);
+            self.tell(kernel, &process, &notify, info);
         }
     }
 }
@@ -68,6 +68,36 @@ impl Inner {
         } else if next == NEVER {
             state.armed = None;
         }
+    }
+
+    /// Sends a timer's signal. One that would be dropped is kept in mind.
+    pub(super) fn tell(
+        &self,
+        kernel: &'static Kernel,
+        process: &Arc<Process>,
+        notify: &Notify,
+        info: Info,
+    ) {
+        let thread = match notify {
+            Notify::Nobody => return,
+            Notify::Process(_) => None,
+            // A thread that is gone takes its timer's signals with it, as in Linux.
+            Notify::Thread(_, thread) => match thread.upgrade() {
+                Some(thread) => Some(thread),
+                None => return,
+            },
+        };
+        if let Some(id) = info.timer_id()
+            && send::is_dropped(process, info.signal, thread.as_ref())
+        {
+            self.state.lock().ignored.insert(id);
+            return;
+        }
+        // The signal of a timer has its place in the queue whatever the limit says.
+        let _ = match thread {
+            Some(thread) => send::send_to_thread(kernel, &thread, info),
+            None => send::send_to_process(kernel, process, info),
+        };
     }
 
     /// A timer that was delivered is armed anew, if it goes on.
@@ -152,10 +182,7 @@ impl State {
             }
             Entry::Posix(id) => {
                 let timer = self.posix.get_mut(&id)?;
-                let signal = match &timer.notify {
-                    Notify::Nobody => return None,
-                    Notify::Process(signal) | Notify::Thread(signal, _) => *signal,
-                };
+                let signal = timer.signal()?;
                 if !timer.alarm.expire(now) {
                     return None;
                 }
@@ -183,20 +210,5 @@ impl State {
             return None;
         };
         Some((Notify::Process(signal), Info::kernel(signal)))
-    }
-}
-
-fn tell(kernel: &'static Kernel, process: &Arc<Process>, notify: &Notify, info: Info) {
-    match notify {
-        Notify::Nobody => {}
-        Notify::Process(_) => {
-            let _ = send::send_to_process(kernel, process, info);
-        }
-        Notify::Thread(_, thread) => {
-            // A thread that is gone takes its timer's signals with it, as in Linux.
-            if let Some(thread) = thread.upgrade() {
-                let _ = send::send_to_thread(kernel, &thread, info);
-            }
-        }
     }
 }

@@ -18,6 +18,8 @@ const GET_DUMPABLE: i32 = 3;
 const SET_DUMPABLE: i32 = 4;
 const GET_KEEPCAPS: i32 = 7;
 const SET_KEEPCAPS: i32 = 8;
+/// Programs choose the ids of their timers.
+const TIMER_CREATE_RESTORE_IDS: i32 = 77;
 const SET_NAME: i32 = 15;
 const GET_NAME: i32 = 16;
 const GET_SECCOMP: i32 = 21;
@@ -37,6 +39,20 @@ const TSC_ENABLE: u64 = 1;
 const LAST_CAPABILITY: u64 = 40;
 /// personality(2): "only tell".
 const TELL: u32 = 0xffff_ffff;
+
+/// `PR_TIMER_CREATE_RESTORE_IDS`: whether programs choose the ids of their timers; 2 asks.
+fn restore_ids(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
+    let timers = &cx.process.signals.timers;
+    if [2, 3, 4].iter().any(|index| args.raw(*index) != 0) {
+        return Err(Errno::EINVAL.because("words that have to be 0"));
+    }
+    match args.raw(1) {
+        2 => return Ok(timers.restores_ids().into()),
+        how @ (0 | 1) => timers.set_restores_ids(how == 1),
+        _ => return Err(Errno::EINVAL.because("neither off, on nor a question")),
+    }
+    Ok(0)
+}
 
 /// prctl(2): option and four arguments.
 pub(super) fn prctl(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
@@ -63,6 +79,7 @@ pub(super) fn prctl(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
             cx.process.dumpable.store(value, Ordering::Relaxed);
             Ok(0)
         }
+        TIMER_CREATE_RESTORE_IDS => restore_ids(cx, args),
         GET_KEEPCAPS => Ok(attributes.get().keep_capabilities.into()),
         SET_KEEPCAPS => {
             let on = switch(value)?;

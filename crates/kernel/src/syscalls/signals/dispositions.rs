@@ -44,7 +44,13 @@ pub(super) fn rt_sigaction(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
         .filter(|signal| action.is_none() || !signal.is_unstoppable())
         .ok_or(Errno::EINVAL.because("no such signal, or one that can't be handled"))?;
     let before = match action {
-        Some(action) => send::set_action(cx.process, signal, action),
+        Some(action) => {
+            let before = send::set_action(cx.process, signal, action);
+            if before.ignores(signal) && !action.ignores(signal) {
+                cx.process.signals.timers.unignored(cx.kernel, cx.process, signal);
+            }
+            before
+        }
         None => cx.process.signals.with(|shared| shared.actions.get(signal)),
     };
     if old != 0 {

@@ -8,7 +8,7 @@ use abi::Errno;
 use abi::errno::Result;
 use platform::clock::SECOND;
 
-use super::clocks::{Clock, Use};
+use super::clocks::Clock;
 use super::spec;
 use crate::arguments::Arguments;
 use crate::context::Context;
@@ -59,11 +59,8 @@ pub(super) fn setitimer(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
 
 /// `timer_create(2)`: clock, `sigevent` or null, where the id goes.
 pub(super) fn timer_create(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
-    let (clock, usable) = Clock::from_raw(cx, args.int(0))?;
-    if usable == Use::Asking {
-        return Err(Errno::EOPNOTSUPP.because("this clock has no timers"));
-    }
-    let counted = match clock {
+    Clock::check_timers(args.int(0))?;
+    let counted = match Clock::from_raw(cx, args.int(0))? {
         Clock::Realtime => timers::Clock::Realtime,
         Clock::Monotonic => timers::Clock::Monotonic,
         Clock::Process(process) if Arc::ptr_eq(&process, cx.process) => timers::Clock::Process,
@@ -80,7 +77,8 @@ pub(super) fn timer_create(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
         }
     };
     let timers = &cx.process.signals.timers;
-    let id = timers.create(counted, notify, value)?;
+    let wanted = if timers.restores_ids() { Some(cx.read::<i32>(args.address(2))?) } else { None };
+    let id = timers.create(cx.process, counted, notify, value, wanted)?;
     if let Err(error) = cx.write(args.address(2), &id) {
         let _ = timers.delete(cx.process, id);
         return Err(error);

@@ -27,15 +27,6 @@ pub enum Clock {
     Thread(Arc<Thread>),
 }
 
-/// What a clock can be used for besides being asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Use {
-    /// To sleep and for timers.
-    Waiting,
-    /// Only to be asked: RAW and COARSE.
-    Asking,
-}
-
 const REALTIME: i32 = 0;
 const MONOTONIC: i32 = 1;
 const PROCESS_CPUTIME: i32 = 2;
@@ -53,32 +44,74 @@ const SYS_TIME: Capabilities = Capabilities::from_bits_retain(1 << 25);
 
 /// In the id of a process's or thread's clock: it is a thread's.
 const PER_THREAD: i32 = 4;
-/// The kinds of such clocks: user and system, user, scheduler; the fourth is a descriptor's.
+/// The kinds of such clocks: user and system, user, scheduler; there is no fourth.
+const KINDS: i32 = 3;
+/// The last bits of the id of a descriptor's clock.
 const DESCRIPTOR: i32 = 3;
+
+/// Whether an id is that of a descriptor's clock; no descriptor here has one.
+fn is_descriptors(id: i32) -> bool {
+    id < 0 && id & 7 == DESCRIPTOR
+}
 
 impl Clock {
     /// The clock with an id.
     ///
     /// # Errors
-    /// EINVAL when there is none.
-    pub fn from_raw(cx: &Context<'_>, id: i32) -> Result<(Self, Use)> {
+    /// EINVAL when there is none: the alarm clocks, too, which take a real-time clock that runs while
+    /// the machine sleeps.
+    pub fn from_raw(cx: &Context<'_>, id: i32) -> Result<Self> {
         Ok(match id {
-            REALTIME | REALTIME_ALARM | TAI => (Self::Realtime, Use::Waiting),
-            REALTIME_COARSE => (Self::Realtime, Use::Asking),
-            MONOTONIC | BOOTTIME | BOOTTIME_ALARM => (Self::Monotonic, Use::Waiting),
-            MONOTONIC_RAW | MONOTONIC_COARSE => (Self::Monotonic, Use::Asking),
-            PROCESS_CPUTIME => (Self::Process(Arc::clone(cx.process)), Use::Waiting),
-            THREAD_CPUTIME => (Self::Thread(Arc::clone(cx.thread)), Use::Waiting),
-            _ if id < 0 => (Self::from_owner(cx, id)?, Use::Waiting),
-            _ => return Err(Errno::EINVAL.because("no such clock")),
+            REALTIME | TAI | REALTIME_COARSE => Self::Realtime,
+            MONOTONIC | BOOTTIME | MONOTONIC_RAW | MONOTONIC_COARSE => Self::Monotonic,
+            PROCESS_CPUTIME => Self::Process(Arc::clone(cx.process)),
+            THREAD_CPUTIME => Self::Thread(Arc::clone(cx.thread)),
+            REALTIME_ALARM | BOOTTIME_ALARM => {
+                return Err(Errno::EINVAL.because("there is no clock that wakes a machine"));
+            }
+            _ if is_descriptors(id) => {
+                return Err(Errno::EINVAL.because("the descriptor is no clock's"));
+            }
+            _ if id < 0 => Self::from_owner(cx, id)?,
+            _ => return Err(no_clock()),
         })
+    }
+
+    /// Whether timers can be made on a clock; on a thread's own time they can, but sleep nobody can.
+    ///
+    /// # Errors
+    /// EINVAL for no clock; EOPNOTSUPP for one that can only be asked, or has to wake the machine.
+    pub fn check_timers(id: i32) -> Result<()> {
+        match id {
+            REALTIME | TAI | MONOTONIC | BOOTTIME | PROCESS_CPUTIME | THREAD_CPUTIME => Ok(()),
+            _ if id < 0 && !is_descriptors(id) => Ok(()),
+            _ if id < 0 => Err(Errno::EOPNOTSUPP.because("nobody waits on a descriptor's clock")),
+            REALTIME_ALARM | BOOTTIME_ALARM => {
+                Err(Errno::EOPNOTSUPP.because("there is no clock that wakes a machine"))
+            }
+            REALTIME_COARSE | MONOTONIC_COARSE | MONOTONIC_RAW => {
+                Err(Errno::EOPNOTSUPP.because("this clock can only be asked"))
+            }
+            _ => Err(no_clock()),
+        }
+    }
+
+    /// Whether one can sleep on a clock.
+    ///
+    /// # Errors
+    /// As [`Self::check_timers`].
+    pub fn check_sleep(id: i32) -> Result<()> {
+        if id == THREAD_CPUTIME {
+            return Err(Errno::EOPNOTSUPP.because("a sleeping thread uses no processor time"));
+        }
+        Self::check_timers(id)
     }
 
     /// A clock that names its process or thread.
     fn from_owner(cx: &Context<'_>, id: i32) -> Result<Self> {
         let bad = Errno::EINVAL.because("no such processor-time clock");
-        if id & 3 == DESCRIPTOR {
-            return Err(Errno::EINVAL.because("clocks of descriptors are not supported"));
+        if id & 3 == KINDS {
+            return Err(bad);
         }
         let owner = u32::try_from(!(id >> 3)).map_err(|_| bad)?;
         if id & PER_THREAD != 0 {
@@ -106,12 +139,16 @@ impl Clock {
     }
 }
 
+fn no_clock() -> abi::errno::Error {
+    Errno::EINVAL.because("no such clock")
+}
+
 /// `clock_gettime(2)`: id, `timespec`.
 pub(super) fn clock_gettime(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     let now = match args.int(0) {
         MONOTONIC => clock::now(),
         REALTIME => clock::realtime(),
-        id => Clock::from_raw(cx, id)?.0.now(),
+        id => Clock::from_raw(cx, id)?.now(),
     };
     spec::write(cx, args.address(1), now)?;
     Ok(0)
@@ -129,12 +166,16 @@ pub(super) fn clock_getres(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
 /// `clock_settime(2)`: id, `timespec`. No program may set the enclave's time.
 pub(super) fn clock_settime(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     let id = args.int(0);
-    Clock::from_raw(cx, id)?;
-    spec::read(cx, args.address(1))?;
-    Err(if id == REALTIME {
-        Errno::EPERM.because("the enclave's time can't be set")
-    } else {
-        Errno::EINVAL.because("this clock can't be set")
+    // Linux looks at the time of those alone that it could set.
+    if id == REALTIME || id < 0 {
+        spec::read(cx, args.address(1))?;
+    }
+    Err(match Clock::from_raw(cx, id)? {
+        Clock::Realtime if id == REALTIME => {
+            Errno::EPERM.because("the enclave's time can't be set")
+        }
+        _ if id < 0 => Errno::EPERM.because("processor time can't be set"),
+        _ => Errno::EINVAL.because("this clock can't be set"),
     })
 }
 
@@ -151,10 +192,23 @@ pub(super) fn gettimeofday(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
 
 /// settimeofday(2): `timeval` or null, `timezone` or null.
 pub(super) fn settimeofday(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
+    /// The furthest zone from Greenwich that Linux takes, minutes.
+    const FURTHEST: i32 = 15 * 60;
     if args.address(0) != 0 {
         spec::nanoseconds(cx.read(args.address(0))?, 1_000_000)?;
-    } else if args.address(1) == 0 && cx.process.credentials.lock().has(SYS_TIME) {
-        return Ok(0); // who may set the time, and sets nothing
+    }
+    let zone = match args.address(1) {
+        0 => None,
+        address => Some(cx.read::<[i32; 2]>(address)?),
+    };
+    if cx.process.credentials.lock().has(SYS_TIME) {
+        match zone {
+            Some([west, _]) if !(-FURTHEST..=FURTHEST).contains(&west) => {
+                return Err(Errno::EINVAL.because("no place on earth is in that zone"));
+            }
+            None if args.address(0) == 0 => return Ok(0), // who may set the time, and sets nothing
+            _ => {}
+        }
     }
     Err(Errno::EPERM.because("the enclave's time can't be set"))
 }
@@ -168,6 +222,8 @@ pub(super) fn time(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     Ok(seconds)
 }
 
+/// `ADJ_TICK`.
+const ADJ_TICK: u32 = 0x4000;
 /// Bytes of `struct timex`.
 const TIMEX: usize = 208;
 /// `STA_UNSYNC`: nobody keeps the clock right.
@@ -179,6 +235,11 @@ const TIME_ERROR: u64 = 5;
 pub(super) fn adjtimex(cx: &Context<'_>, address: u64) -> Result<u64> {
     let modes: u32 = cx.read(address)?;
     if modes != 0 {
+        let tick: i64 = cx.read(address.wrapping_add(88))?;
+        let may = cx.process.credentials.lock().has(SYS_TIME);
+        if may && modes & ADJ_TICK != 0 && !(9_000..=11_000).contains(&tick) {
+            return Err(Errno::EINVAL.because("a tick further than a tenth from 10 ms"));
+        }
         return Err(Errno::EPERM.because("the enclave's clock can't be adjusted"));
     }
     let mut timex = [0_u8; TIMEX];
@@ -201,8 +262,11 @@ pub(super) fn adjtimex(cx: &Context<'_>, address: u64) -> Result<u64> {
 /// `clock_adjtime(2)`: id, `struct timex`.
 pub(super) fn clock_adjtime(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     let id = args.int(0);
-    Clock::from_raw(cx, id)?;
     if id != REALTIME {
+        // A processor-time clock need not even be there.
+        if id >= 0 && !matches!(id, REALTIME_ALARM | BOOTTIME_ALARM) || is_descriptors(id) {
+            Clock::from_raw(cx, id)?;
+        }
         return Err(Errno::EOPNOTSUPP.because("only the real-time clock can be adjusted"));
     }
     adjtimex(cx, args.address(1))

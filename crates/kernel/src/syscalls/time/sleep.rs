@@ -8,11 +8,10 @@ use abi::Errno;
 use abi::errno::Result;
 use platform::clock;
 
-use super::clocks::{Clock, Use};
+use super::clocks::Clock;
 use super::spec;
 use crate::arguments::Arguments;
 use crate::context::Context;
-use crate::process::Process;
 use crate::signal::Restart;
 
 /// `TIMER_ABSTIME`: the time is an instant.
@@ -32,24 +31,22 @@ pub(super) async fn nanosleep(cx: &Context<'_>, args: &Arguments) -> Result<u64>
 
 /// `clock_nanosleep(2)`: clock, flags, time, where what remains goes.
 pub(super) async fn clock_nanosleep(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
-    let (clock, usable) = Clock::from_raw(cx, args.int(0))?;
-    if usable == Use::Asking {
-        return Err(Errno::EOPNOTSUPP.because("this clock can't be slept on"));
-    }
+    let id = args.int(0);
+    Clock::check_sleep(id)?;
     let absolute = args.int(1) & ABSOLUTE != 0;
     let time = spec::read(cx, args.address(2))?;
-    match (clock, absolute) {
+    match (Clock::from_raw(cx, id)?, absolute) {
         (Clock::Realtime | Clock::Monotonic, false) => {
             until(cx, spec::after(time), args.address(3)).await
         }
         (Clock::Realtime, true) => until_instant(cx, spec::from_realtime(time)).await,
         (Clock::Monotonic, true) => until_instant(cx, time).await,
-        (Clock::Process(process), _) => {
-            let start = if absolute { 0 } else { process.cpu_time() };
-            until_used(cx, &process, start.saturating_add(time), absolute, args.address(3)).await
-        }
-        (Clock::Thread(_), _) => {
+        (Clock::Thread(thread), _) if Arc::ptr_eq(&thread, cx.thread) => {
             Err(Errno::EINVAL.because("a sleeping thread uses no processor time"))
+        }
+        (clock, _) => {
+            let start = if absolute { 0 } else { clock.now() };
+            until_used(cx, &clock, start.saturating_add(time), absolute, args.address(3)).await
         }
     }
 }
@@ -78,17 +75,20 @@ async fn until_instant(cx: &Context<'_>, deadline: u64) -> Result<u64> {
     }
 }
 
-/// Sleeps until a process has used `target` ns of processor time.
+/// Sleeps until a process or thread has used `target` ns of processor time.
 async fn until_used(
     cx: &Context<'_>,
-    process: &Arc<Process>,
+    clock: &Clock,
     target: u64,
     absolute: bool,
     remaining: u64,
 ) -> Result<u64> {
-    let vcpus = cx.kernel.executor.vcpus() as u64;
+    let vcpus = match clock {
+        Clock::Thread(_) => 1,
+        _ => cx.kernel.executor.vcpus() as u64,
+    };
     loop {
-        let left = target.saturating_sub(process.cpu_time());
+        let left = target.saturating_sub(clock.now());
         if left == 0 {
             return Ok(0);
         }
@@ -100,7 +100,7 @@ async fn until_used(
             return Err(Errno::ERESTARTNOHAND.because("a signal came"));
         }
         if remaining != 0 {
-            spec::write(cx, remaining, target.saturating_sub(process.cpu_time()))?;
+            spec::write(cx, remaining, target.saturating_sub(clock.now()))?;
         }
         return Err(Errno::EINTR.because("a signal came"));
     }

@@ -120,6 +120,8 @@ pub mod tag {
     pub const DECODER: u32 = 12;
     /// One `KEY=VALUE` of that command's environment.
     pub const DECODER_ENVIRONMENT: u32 = 13;
+    /// A core file is wanted of a program that a signal ends; empty.
+    pub const CORE: u32 = 14;
 }
 
 /// A host directory or file that the guest may see, in a [`tag::ROOT`] item.

@@ -86,6 +86,15 @@ pub mod nr {
     pub const MISSING: u32 = 0xFFFF_FFFB;
     /// So many records were dropped since the last, because the pipe was full: `args[0]`.
     pub const LOST: u32 = 0xFFFF_FFFA;
+    /// A piece of the core file: `args[0]` where it goes; its one content are the bytes. An empty one
+    /// comes last and says how long the file is.
+    pub const CORE: u32 = 0xFFFF_FFF9;
+}
+
+/// Pieces of a core file.
+pub mod core {
+    /// The most bytes of a piece.
+    pub const PIECE: usize = 15 << 12;
 }
 
 /// What a content of a crash record holds: its `argument`.

@@ -75,6 +75,7 @@ struct Blob<'a> {
     hostname: &'a [u8],
     signals: (u64, u64),
     trace: Option<&'a [u8]>,
+    core: bool,
     limits: Vec<(u32, u64, u64)>,
 }
 
@@ -95,7 +96,7 @@ pub fn first(start: &Start) -> ! {
         blocked: signal::SignalSet::from_bits(blob.signals.1),
     };
     let decoded = start.boot.wanted & wanted::TRACE != 0;
-    let trace = trace::Trace::new(settings.is_debug(), decoded, blob.trace);
+    let trace = trace::Trace::new(settings.is_debug(), decoded, blob.trace, blob.core);
     let kernel: &'static Kernel = Box::leak(Box::new(Kernel {
         executor,
         registry: Registry::new(),
@@ -457,6 +458,7 @@ impl<'a> Blob<'a> {
             hostname: b"adyton",
             signals: (0, 0),
             trace: None,
+            core: false,
             limits: Vec::new(),
         };
         let mut rest = bytes;
@@ -482,6 +484,7 @@ impl<'a> Blob<'a> {
             tag::HOSTNAME => self.hostname = item,
             tag::SIGNALS => self.signals = (long(item, 0)?, long(item, 8)?),
             tag::TRACE => self.trace = Some(item),
+            tag::CORE => self.core = true,
             tag::LIMIT => self.limits.push((word(item, 0)?, long(item, 8)?, long(item, 16)?)),
             _ => {}
         }

@@ -248,6 +248,11 @@ impl UserContext {
         crate::extended::xsave_mask(&cpu::features())
     }
 
+    /// Where a component of the extended state, 2 to 7, lies in the processor's XSAVE layout, and its bytes.
+    pub fn extended_component(number: u32) -> (usize, usize) {
+        crate::extended::component(number)
+    }
+
     /// Writes the vector and x87 state in XSAVE layout; gives the bytes up to the end of what is in use,
     /// behind which, and between components, `out` is left as it was.
     ///

@@ -242,7 +242,7 @@ static LAYOUT: Once<[(usize, usize); 8]> = Once::new();
 /// Offset and bytes of a component in the standard XSAVE layout.
 ///
 /// Asked once: CPUID costs microseconds in a virtual machine, and SGX does not have it.
-fn component(number: u32) -> (usize, usize) {
+pub(crate) fn component(number: u32) -> (usize, usize) {
     let place = number as usize & 7;
     if let Some(layout) = LAYOUT.get() {
         return layout[place];

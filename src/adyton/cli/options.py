@@ -79,6 +79,7 @@ RUN = (
     Option("stat", VALUE, "Write counters as JSON at the end; - is stderr.", metavar="FILE"),
     Option("trace", OPTIONAL, "Print system calls, all or those named.", metavar="[=CALL,…]"),
     Option("trace-output", VALUE, "Write the trace to a file.", metavar="FILE"),
+    Option("core", VALUE, "Write a core, for gdb, when a signal ends it.", metavar="FILE"),
     Option("name", VALUE, "Name of the enclave.", metavar="NAME"),
     Option("with", LIST, "Insist on: rings or poller (for all I/O), seccomp.", metavar="FEATURE"),
     Option(

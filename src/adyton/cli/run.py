@@ -75,6 +75,7 @@ def start(
             json=json,
             crashes_only=request.trace is None,
             output=_emptied(scanned.text("trace_output")),
+            core=_writable(scanned.text("core")),
             volumes=[(volume.host, volume.guest) for volume in request.volumes],
         )
         memfd = write_plan(request, plan.Descriptors(stat=stat))
@@ -110,6 +111,7 @@ def to_request(scanned: Scanned, *, verb: str = "run") -> Request:
         exit_cost=_number("exit-cost", scanned.text("exit_cost") or "0"),
         features=_features(scanned),
         trace=_filter(scanned.text("trace")),
+        core=scanned.text("core") is not None,
     )
 
 
@@ -228,6 +230,19 @@ def _filter(text: str | None) -> str | None:
     from adyton.cli import trace  # its table of names is not needed otherwise
 
     return trace.expand_filter(text)
+
+
+def _writable(name: str | None) -> str | None:
+    """Check that a file can be made, and leave none: most programs are not ended by signals."""
+    if name is not None:
+        new = _is_new(name)
+        try:
+            os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            raise UsageError(f"--core {name}: {error.strerror}") from None
+        if new:
+            os.unlink(name)
+    return name
 
 
 def _emptied(name: str | None) -> str | None:

@@ -28,6 +28,7 @@ def command(
     json: bool = False,
     crashes_only: bool = False,
     output: str | None = None,
+    core: str | None = None,
     volumes: Iterable[tuple[str, str]] = (),
 ) -> list[str]:
     """Return its words; the first is the file to execute.
@@ -38,6 +39,7 @@ def command(
         json: Write objects instead of lines for a person.
         crashes_only: Nobody asked for a trace.
         output: File that the trace is appended to, stderr unless given.
+        core: File that the core of a program goes to that a signal ends.
         volumes: (host path, path inside) of what is not at the same place.
     """
     chosen = (
@@ -49,7 +51,7 @@ def command(
     mode = ",".join(name for name, on in chosen if on)
     paths = [os.path.abspath(path) for path in sys.path if path]
     words = [sys.executable, "-c", _PROGRAM, "\n".join(paths), mode]
-    words.append(os.path.abspath(output) if output else "")
+    words += (os.path.abspath(path) if path else "" for path in (output, core))
     for host, guest in volumes:
         words += (host, guest)
     return words

@@ -29,13 +29,14 @@ class Request:
     """One program in one enclave.
 
     `memory` in bytes and `vcpus` only lower what is measured; None takes the host's. `features` are
-    `plan` flags. `trace` is a filter of call names, "" for all, None for no trace. `identity` is
-    (uid, gid), None for the caller's. `decoder` is the command that turns records into text, empty
-    for none; see `launch.decoder`.
+    `plan` flags. `trace` is a filter of call names, "" for all, None for no trace. `core`: one is
+    wanted of a program that a signal ends. `identity` is (uid, gid), None for the caller's.
+    `decoder` is the command that turns records into text, empty for none; see `launch.decoder`.
     """
 
     __slots__ = (
         "arguments",
+        "core",
         "decoder",
         "directory",
         "environment",
@@ -63,6 +64,7 @@ class Request:
         exit_cost: int = 0,
         features: int = 0,
         trace: str | None = None,
+        core: bool = False,
         decoder: Sequence[str] = (),
     ) -> None:
         """Take the values and check those that can be checked alone."""
@@ -79,6 +81,7 @@ class Request:
         self.exit_cost = exit_cost
         self.features = features
         self.trace = trace
+        self.core = core
         self.decoder = list(decoder)
         self._check()
 
@@ -149,6 +152,8 @@ def _boot(request: Request) -> bytes:
     boot.add(plan.HOSTNAME, encode(os.uname().nodename))
     if request.trace is not None:
         boot.add(plan.TRACE, encode(request.trace))
+    if request.core:
+        boot.add(plan.CORE, b"")
     for limit in caller.limits():
         boot.add_limit(*limit)
     for word in request.decoder:

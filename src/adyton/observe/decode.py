@@ -14,7 +14,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from adyton.errors import TraceMalformed
-from adyton.observe import crash, events, records, trace
+from adyton.observe import corefile, crash, events, records, trace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +29,7 @@ def main(words: Sequence[str]) -> None:
     """Decode standard input as the words say; see `launch.decoder.command`."""
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
-    mode, output, *volumes = words
+    mode, output, core, *volumes = words
     pairs = list(zip(volumes[::2], volumes[1::2], strict=True))
     try:
         decode(
@@ -39,6 +39,7 @@ def main(words: Sequence[str]) -> None:
             durations="durations" in mode,
             json="json" in mode,
             crashes_only="crashes" in mode,
+            core=core,
             volumes=pairs,
         )
     except OSError as error:
@@ -56,6 +57,7 @@ def decode(
     durations: bool = False,
     json: bool = False,
     crashes_only: bool = False,
+    core: str = "",
     volumes: Sequence[tuple[str, str]] = (),
 ) -> None:
     """Read records to their end and write text.
@@ -67,14 +69,18 @@ def decode(
         durations: Append how long each call took.
         json: Write objects instead of lines for a person; see `events`.
         crashes_only: Nobody asked for a trace; the pipe is there for a crash report.
+        core: File that a core goes to; "" is none.
         volumes: (host path, path inside) of what is not at the same place.
     """
+    file = corefile.File(core)
     lines = trace.Lines(durations=durations, volumes=volumes)
     counts = trace.Counts()
     try:
         for record in records.read(source):
             if record.number == records.CRASH:
                 _write_crash(record, volumes)
+            elif record.number == records.CORE:
+                file.take(record)
             elif record.number == records.MISSING:
                 _write(2, lines.format(record))
             elif summary:

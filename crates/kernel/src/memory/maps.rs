@@ -164,6 +164,13 @@ impl Space {
         entries
     }
 
+    /// The parts of a range that memory stands behind.
+    pub(crate) fn backed(&self, range: &Range<u64>) -> Vec<Range<u64>> {
+        let state = self.state.lock();
+        let within = state.runs.within(range);
+        within.map(|run| run.start.max(range.start)..run.end.min(range.end)).collect()
+    }
+
     /// The mapping that holds `address`.
     pub fn find(&self, address: u64) -> Option<Mapping> {
         let state = self.state.lock();

@@ -44,10 +44,13 @@ pub(crate) fn end(process: &Arc<Process>, status: Status) {
 }
 
 /// The last steps of a thread, and with the last thread those of its process.
-pub(crate) async fn end_thread(cx: &Context<'_>) {
+pub(crate) async fn end_thread(cx: &mut Context<'_>) {
+    let cored = trace::core::leave(cx);
+    let cx = &*cx;
     futex::leave_robust_list(cx);
     let word = cx.thread.clear_child_tid.swap(0, Ordering::Relaxed);
-    if word != 0 && UserWord::new(word).is_ok() {
+    // A core shows memory as it was: debuggers find a thread's own data by this word.
+    if word != 0 && !cored && UserWord::new(word).is_ok() {
         let cleared = context::write_bytes(cx.memory(), word, &[0; 4]);
         if cleared.is_ok() {
             futex::wake_address(cx, word);
@@ -66,6 +69,7 @@ pub(crate) async fn end_thread(cx: &Context<'_>) {
     pidfd::thread_ended(cx.thread.tid, wait_status(cx));
     trace::record::gone(cx, last);
     if last {
+        trace::core::write(cx);
         // What mappings have changed in files of the host is the host's to have. Nobody is left to be told
         // of an error.
         let _ = exposed::write_back(Reach::Exposed).await;

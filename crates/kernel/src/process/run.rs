@@ -143,7 +143,7 @@ async fn live(kernel: &'static Kernel, thread: Arc<Thread>, registers: &'static 
             }
         }
     }
-    exit::end_thread(&cx).await;
+    exit::end_thread(&mut cx).await;
 }
 
 /// Answers a call on the vsyscall page; none of the three waits.

@@ -132,7 +132,7 @@ fn settle(cx: &mut Context<'_>, call: &InterruptedCall, handler: Option<Flags>) 
 }
 
 /// What is done about a signal that was taken out of its queue.
-fn effect(cx: &Context<'_>, info: &Info) -> Effect {
+fn effect(cx: &mut Context<'_>, info: &Info) -> Effect {
     let signal = info.signal;
     let action = cx.process.signals.with(|shared| {
         let action = shared.actions.get(signal);
@@ -155,6 +155,7 @@ fn effect(cx: &Context<'_>, info: &Info) -> Effect {
         Default::Terminate => Effect::End(Status::Signaled(signal.number())),
         Default::Core => {
             trace::crash::report(cx, info);
+            trace::core::begin(cx, info);
             Effect::End(Status::Signaled(signal.number()))
         }
     }

@@ -14,6 +14,7 @@ use crate::signal::info::Info;
 use crate::signal::number::{Default, Signal, SignalSet};
 use crate::signal::queue::{Pushed, Queue};
 use crate::signal::timers::Timers;
+use crate::trace::core::Core;
 
 /// Bits of `errands`: a mask that was set for one call only, and a restartable sequence.
 const SAVED_MASK: u8 = 1;
@@ -269,6 +270,8 @@ pub struct ProcessSignals {
     pending: AtomicU64,
     shared: Mutex<Shared>,
     stopped: AtomicBool,
+    /// What its threads leave for a core file, once a signal has ended it.
+    pub(crate) core: Mutex<Option<Core>>,
     /// Interval timers and POSIX timers.
     pub timers: Timers,
 }
@@ -292,6 +295,7 @@ impl ProcessSignals {
             pending: AtomicU64::new(0),
             shared: Mutex::new(Shared { actions, queue: Queue::new() }),
             stopped: AtomicBool::new(false),
+            core: Mutex::new(None),
             timers: Timers::new(),
         }
     }

@@ -2,16 +2,18 @@
 //!
 //! All of it tells the host what goes on inside, so it exists only where the measured configuration
 //! says debug. [`record`] writes what [`abi::trace`] lays down, with [`contents`] of arguments, [`crash`] the report of a program that
-//! a signal ends, [`counters`] the JSON of `--stat`.
+//! a signal ends, [`mod@core`] its core file, [`counters`] the JSON of `--stat`.
 
 mod contents;
+pub(crate) mod core;
+mod core_notes;
 pub(crate) mod counters;
 pub(crate) mod crash;
 pub(crate) mod record;
 
+use ::core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use alloc::format;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use abi::nr;
 use platform::sync::Mutex;
@@ -21,6 +23,7 @@ use crate::context::Context;
 use crate::tally::{NUMBERS, Tally};
 
 /// Counters and the trace of one enclave.
+#[expect(clippy::struct_excessive_bools, reason = "each is asked for by itself")]
 pub struct Trace {
     calls: Tally,
     reported: [AtomicBool; NUMBERS],
@@ -30,6 +33,8 @@ pub struct Trace {
     decoded: bool,
     /// A trace of calls is wanted.
     on: bool,
+    /// A core file is wanted.
+    core: bool,
     /// Numbers that are traced; empty: all.
     filter: Vec<usize>,
     /// Records that were not handed out yet.
@@ -46,8 +51,9 @@ pub struct Trace {
 
 impl Trace {
     /// Nothing counted. `debug`: what the measured configuration says; `decoded`: somebody takes
-    /// records; `filter`: names of calls to trace, comma-separated, or `None` for no trace.
-    pub fn new(debug: bool, decoded: bool, filter: Option<&[u8]>) -> Self {
+    /// records; `filter`: names of calls to trace, comma-separated, or `None` for no trace; `core`: a core
+    /// file is wanted of a program that a signal ends.
+    pub fn new(debug: bool, decoded: bool, filter: Option<&[u8]>, core: bool) -> Self {
         let decoded = debug && decoded;
         let names = filter.unwrap_or_default().split(|byte| *byte == b',');
         let numbers = names
@@ -59,6 +65,7 @@ impl Trace {
             debug,
             decoded,
             on: decoded && filter.is_some(),
+            core: decoded && core,
             filter: numbers,
             buffer: Mutex::new(Vec::new()),
             trapped: AtomicU64::new(0),

@@ -16,6 +16,7 @@ use crate::process::exit::Status;
 use crate::process::rseq;
 use crate::signal::action::{Action, DEFAULT, Flags};
 use crate::signal::alternate::{AUTODISARM, AlternateStack};
+use crate::signal::fault::GENERAL_PROTECTION;
 use crate::signal::frame::{self, Place, State};
 use crate::signal::info::Info;
 use crate::signal::number::{Default, Signal, SignalSet};
@@ -249,8 +250,17 @@ fn restore(cx: &mut Context<'_>) -> Result<()> {
     let registers = &cx.registers.registers;
     // The handler's return has taken the first word off the stack.
     cx.read_bytes(registers.rsp.wrapping_sub(8), &mut bytes)?;
-    let bad = Errno::EFAULT.because("the signal frame asks for another code segment");
-    let state = frame::decode(&bytes, registers).ok_or(bad)?;
+    let bad = Errno::EFAULT
+        .because("the signal frame asks for another code segment, or its state is misaligned");
+    let state = frame::decode(&bytes, registers);
+    if state.is_none_or(|state| state.extended & 63 != 0) {
+        // The processor would refuse to return so, or to load the state from there.
+        let mut own = cx.thread.signals.own();
+        own.fault.vector = GENERAL_PROTECTION.into();
+        own.fault.error = 0;
+        return Err(bad);
+    }
+    let state = state.ok_or(bad)?;
     send::set_mask(cx.thread, state.mask);
     restore_extended(cx, state.extended)?;
     cx.registers.registers = state.registers;

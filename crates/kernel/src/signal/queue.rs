@@ -71,13 +71,15 @@ impl Queue {
     }
 
     /// Takes the signal that is to be delivered next from those in `wanted`: first what an
-    /// instruction caused, then the lowest number, the oldest first.
+    /// instruction caused, then such signals whoever sent them, then the lowest number, the oldest first.
     pub fn take_next(&mut self, wanted: SignalSet) -> Option<Info> {
         let candidates = self.pending.intersection(wanted);
         if candidates.is_empty() {
             return None;
         }
-        self.take_synchronous(candidates).or_else(|| self.take(candidates.first()?))
+        let synchronous = candidates.intersection(SignalSet::SYNCHRONOUS);
+        let first = if synchronous.is_empty() { candidates } else { synchronous };
+        self.take_synchronous(candidates).or_else(|| self.take(first.first()?))
     }
 
     /// Takes what an instruction caused, if it is in `wanted`.
@@ -176,7 +178,7 @@ mod tests {
         queue.push(Info::sent(Signal::INT, SI_USER, 1, 0), false);
         queue.push(Info::sent(Signal::ILL, SI_TKILL, 2, 0), false);
         queue.push(Info::fault(Signal::SEGV, 1, 3), false);
-        assert_eq!(order(&mut queue), [(11, 3), (2, 1), (4, 2)]);
+        assert_eq!(order(&mut queue), [(11, 3), (4, 2), (2, 1)]);
     }
 
     #[test]

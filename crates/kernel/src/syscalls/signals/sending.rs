@@ -18,9 +18,10 @@ use crate::signal::send;
 
 /// kill(2): process, group or all; signal or 0.
 pub(super) fn kill(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
-    let (pid, signal) = (args.int(0), wanted(args.int(1))?);
+    let pid = args.int(0);
     if pid > 0 {
         let process = process_of(cx, pid)?;
+        let signal = wanted(args.int(1))?;
         check(cx, &process, signal)?;
         deliver(cx, &process, signal)?;
         return Ok(0);
@@ -32,6 +33,7 @@ pub(super) fn kill(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
         _ => Some(pid.unsigned_abs()),
     };
     let mut outcome = Err(no_process());
+    let signal = wanted(args.int(1));
     for process in cx.kernel.registry.processes() {
         let chosen = match group {
             Some(group) => process.group.load(Ordering::Relaxed) == group,
@@ -40,7 +42,10 @@ pub(super) fn kill(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
         if !chosen {
             continue;
         }
-        let sent = check(cx, &process, signal).and_then(|()| deliver(cx, &process, signal));
+        let sent = signal.and_then(|signal| {
+            check(cx, &process, signal)?;
+            deliver(cx, &process, signal)
+        });
         if sent.is_ok() || outcome == Err(no_process()) {
             outcome = sent;
         }
@@ -70,10 +75,11 @@ pub(super) fn rt_sigqueueinfo(cx: &Context<'_>, args: &Arguments) -> Result<u64>
     let (pid, number) = (args.int(0), args.int(1));
     let bytes: [u8; info::SIZE] = cx.read(args.address(2))?;
     let own = u32::try_from(pid) == Ok(cx.process.pid);
-    let queued = queued(number, &bytes, own)?;
+    let info = claimed(number, &bytes, own)?;
     let process = process_of(cx, pid)?;
-    check(cx, &process, queued.map(|info| info.signal))?;
-    if let Some(info) = queued {
+    let signal = wanted(number)?;
+    check(cx, &process, signal)?;
+    if signal.is_some() {
         send::send_to_process(cx.kernel, &process, info)?;
     }
     Ok(0)
@@ -87,23 +93,24 @@ pub(super) fn rt_tgsigqueueinfo(cx: &Context<'_>, args: &Arguments) -> Result<u6
         return Err(Errno::EINVAL.because("ids are positive"));
     }
     let own = u32::try_from(tid) == Ok(cx.thread.tid);
-    let queued = queued(number, &bytes, own)?;
+    let info = claimed(number, &bytes, own)?;
     let thread = thread_of(cx, Some(tgid), tid)?;
-    check(cx, &thread.process, queued.map(|info| info.signal))?;
-    if let Some(info) = queued {
+    let signal = wanted(number)?;
+    check(cx, &thread.process, signal)?;
+    if signal.is_some() {
         send::send_to_thread(cx.kernel, &thread, info)?;
     }
     Ok(0)
 }
 
-/// What a program passes beside a number; only to itself may it claim to be the kernel or tkill.
-fn queued(number: i32, bytes: &[u8; info::SIZE], own: bool) -> Result<Option<Info>> {
+/// What a program passes; only to itself may it claim to be the kernel or tkill.
+fn claimed(number: i32, bytes: &[u8; info::SIZE], own: bool) -> Result<Info> {
     let stand_in = Signal::new(number).unwrap_or(Signal::HUP);
     let info = Info::from_user(stand_in, bytes)?;
     if (info.code >= 0 || info.code == SI_TKILL) && !own {
         return Err(Errno::EPERM.because("si_code claims to come from the kernel or from tkill"));
     }
-    Ok(wanted(number)?.map(|_| info))
+    Ok(info)
 }
 
 fn to_thread(cx: &Context<'_>, tgid: Option<i32>, tid: i32, number: i32) -> Result<u64> {

@@ -24,6 +24,7 @@ const SEGV_MAPERR: i32 = 1;
 const SEGV_ACCERR: i32 = 2;
 const BUS_ADRALN: i32 = 1;
 const BUS_ADRERR: i32 = 2;
+const TRAP_BRKPT: i32 = 1;
 const TRAP_TRACE: i32 = 2;
 
 const DIVIDE: u32 = 0;
@@ -127,9 +128,22 @@ pub fn raise(cx: &mut Context<'_>, fault: &Fault, refusal: Option<Refusal>) {
         }
         _ => Arithmetic::default(),
     };
-    if let Some(info) = signal_of(fault, cx.registers.registers.rip, refusal, arithmetic) {
+    let rip = cx.registers.registers.rip;
+    if fault.vector == DEBUG && is_instruction(cx) {
+        send::force(cx.thread, Info::fault(Signal::TRAP, TRAP_BRKPT, rip));
+    } else if let Some(info) = signal_of(fault, rip, refusal, arithmetic) {
         send::force(cx.thread, info);
     }
+}
+
+/// Whether a debug exception comes from `int1`, not from a step.
+fn is_instruction(cx: &Context<'_>) -> bool {
+    const TRAP_FLAG: u64 = 0x100;
+    const INT1: u8 = 0xf1;
+    let registers = &cx.registers.registers;
+    // Behind it, but some virtual machines stop at it.
+    let places = [registers.rip.wrapping_sub(1), registers.rip];
+    registers.rflags & TRAP_FLAG == 0 && places.iter().any(|at| cx.read(*at) == Ok(INT1))
 }
 
 #[cfg(test)]

@@ -72,6 +72,14 @@ pub enum Code {
     RemoveAttribute = 27,
     /// Flushes the file system that `handle` lies on to its device.
     SyncAll = 28,
+    /// Sets the window size: `struct winsize` (8 bytes).
+    SetWindow = 29,
+    /// Asks how many bytes wait at terminal `handle`: `flags` 0 to be read, 1 to be sent. Result: bytes.
+    CountTerminal = 30,
+    /// Drops what waits at terminal `handle`: `flags` 0 to be read, 1 to be sent, 2 both.
+    FlushTerminal = 31,
+    /// Stops and starts terminal `handle`: `flags` 0 and 1 its output, 2 and 3 its input.
+    SuspendTerminal = 32,
 }
 
 /// `offset` of an operation on a stream.

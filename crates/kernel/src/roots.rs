@@ -15,6 +15,7 @@ use vfs::credentials::Owner;
 use vfs::device;
 use vfs::mount::{FileSystem, Flags, MountTree};
 use vfs::node::{Kind, New};
+use vfs::terminal::folder;
 use vfs::tree::{Policy, TMPFS_MAGIC, Tree};
 
 use crate::Kernel;
@@ -110,6 +111,10 @@ pub(crate) async fn mount(kernel: &'static Kernel, roots: &[OwnedRoot]) -> Resul
         kernel.mounts.mount(&find(kernel, path).await?, shown, source, flags)?;
     }
     kernel.once.set([devices, system]);
+    let pts = FileSystem::new(folder::root());
+    let flags = PLAIN | Flags::NO_SUID | Flags::NO_EXEC;
+    let pts = kernel.mounts.mount(&find(kernel, b"/dev/pts").await?, &pts, b"devpts", flags)?;
+    folder::mounted(pts.root());
     let shared = memory("tmpfs", 0o1777);
     mount_at(kernel, b"/dev/shm", &shared, b"tmpfs", Flags::NO_SUID | Flags::NO_DEVICES).await?;
     for path in [b"/tmp".as_slice(), b"/run"] {

@@ -24,6 +24,7 @@ use crate::process::futex::Futexes;
 use crate::process::interception::Interception;
 use crate::process::limits::{Limit, Limits, Resource};
 use crate::process::registry::Registry;
+use crate::process::terminal;
 use crate::process::usage::Usage;
 use crate::process::{Directories, Process, Program, Thread, load, run, vdso};
 use crate::signal::{self, ProcessSignals, ThreadSignals};
@@ -221,11 +222,15 @@ async fn start_program(kernel: &'static Kernel, first: First) -> Result<(), Fail
     enter_directory(&process, &first.directory)
         .await
         .map_err(|error| (125, roots::directory_refused(&first.directory, error)))?;
+    terminal::connect(kernel);
     for (fd, file) in vfs::stream::standard().into_iter().enumerate() {
         if let Some(file) = file {
             let fd = i32::try_from(fd).unwrap_or(0);
             let _ = process.files.replace(fd, file, OnExec::Keep);
         }
+    }
+    if vfs::stream::terminal().is_some() {
+        process.take_terminal(terminal::Terminal::Host);
     }
     let program = load::find(kernel, &process, &first.program, &first.environment)
         .await
@@ -310,6 +315,7 @@ fn new_process(
         group: AtomicU32::new(pid),
         session: AtomicU32::new(pid),
         settings: crate::process::settings::Shared::new(),
+        terminal: Mutex::new(None),
         dumpable: AtomicU32::new(1),
         oom: crate::process::oom::Adjustment::default(),
     });

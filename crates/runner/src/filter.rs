@@ -223,6 +223,7 @@ mod tests {
             include_str!("host.rs"),
             include_str!("io.rs"),
             include_str!("io/told.rs"),
+            include_str!("terminal.rs"),
             include_str!("attributes.rs"),
             include_str!("ring.rs"),
             include_str!("handles.rs"),

@@ -9,7 +9,7 @@ use abi::layout::USER_START;
 
 use crate::plan::Plan;
 use crate::space::Space;
-use crate::{attendant, io, ring, sys, trace, vcpu};
+use crate::{attendant, io, ring, sys, terminal, trace, vcpu};
 
 static USER_END: AtomicU64 = AtomicU64::new(0);
 static TRUSTED: AtomicI32 = AtomicI32::new(-1);
@@ -213,6 +213,9 @@ pub(crate) fn end_now(kind: u64, code: u32) -> i64 {
     if control >= 0 {
         let frame = [12_u32, FRAME_ENDED, kind as u32, code];
         write(control, (&raw const frame) as u64, size_of_val(&frame) as u64);
+    }
+    if kind != EXITED {
+        terminal::restore();
     }
     match kind {
         EXITED => exit_group(code & 0xff),

@@ -6,7 +6,7 @@ use std::os::fd::RawFd;
 use abi::io::{APPEND, Code, NOWAIT, Operation, STREAM, open};
 
 use crate::text::{PATH, Text};
-use crate::{attributes, handles, host, sys};
+use crate::{attributes, handles, host, sys, terminal};
 
 mod told;
 
@@ -72,6 +72,10 @@ impl Request {
         const GET_TERMINAL: u32 = Code::GetTerminal as u32;
         const SET_TERMINAL: u32 = Code::SetTerminal as u32;
         const GET_WINDOW: u32 = Code::GetWindow as u32;
+        const SET_WINDOW: u32 = Code::SetWindow as u32;
+        const COUNT_TERMINAL: u32 = Code::CountTerminal as u32;
+        const FLUSH_TERMINAL: u32 = Code::FlushTerminal as u32;
+        const SUSPEND_TERMINAL: u32 = Code::SuspendTerminal as u32;
         let fd = self.fd as u64;
         match self.operation.code {
             OPEN => self.open(),
@@ -108,8 +112,15 @@ impl Request {
             SET_OWNER => self.set_owner(),
             POLL => self.poll(),
             GET_TERMINAL => self.control(libc::TCGETS, 36),
-            SET_TERMINAL => self.control(libc::TCSETS + u64::from(self.operation.flags.min(2)), 36),
+            SET_TERMINAL => {
+                terminal::keep(fd);
+                self.control(libc::TCSETS + u64::from(self.operation.flags.min(2)), 36)
+            }
             GET_WINDOW => self.control(libc::TIOCGWINSZ, 8),
+            SET_WINDOW => self.control(libc::TIOCSWINSZ, 8),
+            COUNT_TERMINAL => terminal::count(fd, self.operation.flags),
+            FLUSH_TERMINAL => terminal::act(fd, libc::TCFLSH, self.operation.flags),
+            SUSPEND_TERMINAL => terminal::act(fd, libc::TCXONC, self.operation.flags),
             GET_ATTRIBUTE..=REMOVE_ATTRIBUTE => self.attributes(),
             _ => EINVAL,
         }

@@ -33,6 +33,7 @@ mod ring;
 mod signals;
 mod space;
 mod sys;
+mod terminal;
 mod text;
 mod trace;
 mod vcpu;

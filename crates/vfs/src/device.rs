@@ -1,4 +1,4 @@
-//! Character devices: null, zero, full, random, urandom, tty.
+//! Character devices: null, zero, full, random, urandom, tty, ptmx.
 //!
 //! Source: null(4), full(4), random(4), tty(4).
 
@@ -12,7 +12,7 @@ use platform::user::{Sink, Source};
 
 use crate::anonymous::S_IFCHR;
 use crate::object::{Attempt, IoctlArgument, Object, OpenFile, Stat};
-use crate::stream;
+use crate::terminal::{folder, pair};
 
 /// ioctl of the random devices: bits of entropy in the pool.
 const RNDGETENTCNT: u32 = 0x8004_5200;
@@ -39,12 +39,14 @@ pub enum Kind {
     Urandom,
     /// The controlling terminal.
     Tty,
+    /// Opens a new pair of pseudoterminals.
+    Ptmx,
 }
 
 impl Kind {
     /// All of them, for the directory of devices.
-    pub const ALL: [Self; 6] =
-        [Self::Null, Self::Zero, Self::Full, Self::Random, Self::Urandom, Self::Tty];
+    pub const ALL: [Self; 7] =
+        [Self::Null, Self::Zero, Self::Full, Self::Random, Self::Urandom, Self::Tty, Self::Ptmx];
 
     /// Its name below `/dev`.
     pub const fn name(self) -> &'static str {
@@ -55,6 +57,7 @@ impl Kind {
             Self::Random => "random",
             Self::Urandom => "urandom",
             Self::Tty => "tty",
+            Self::Ptmx => "ptmx",
         }
     }
 
@@ -67,6 +70,7 @@ impl Kind {
             Self::Random => 0x108,
             Self::Urandom => 0x109,
             Self::Tty => 0x500,
+            Self::Ptmx => folder::PTMX,
         }
     }
 
@@ -84,13 +88,11 @@ pub struct Device {
 /// Opens the device with a number.
 ///
 /// # Errors
-/// ENXIO when there is none, and for the controlling terminal when there is no terminal.
+/// ENXIO when there is none; ENOSPC for one pseudoterminal too many. What `/dev/tty` stands for, only the
+/// caller's process knows: it is opened as itself, and who opened it puts the terminal in its place.
 pub fn open(number: u64) -> Result<Arc<dyn Object>> {
     match Kind::from_number(number) {
-        Some(Kind::Tty) => match stream::terminal() {
-            Some(terminal) => Ok(terminal),
-            None => Err(Errno::ENXIO.because("the enclave was started without a terminal")),
-        },
+        Some(Kind::Ptmx) => pair::open_master(),
         Some(kind) => Ok(Arc::new(Device { kind })),
         None => Err(Errno::ENXIO.because("no device has this number")),
     }
@@ -106,7 +108,7 @@ impl Device {
 impl Object for Device {
     fn read(&self, _open: &OpenFile, _offset: u64, sink: &mut dyn Sink) -> Attempt<usize> {
         match self.kind {
-            Kind::Null | Kind::Tty => Ok(0),
+            Kind::Null | Kind::Tty | Kind::Ptmx => Ok(0),
             Kind::Zero | Kind::Full => {
                 let room = sink.room();
                 Ok(sink.put_zeros(room))
@@ -124,7 +126,7 @@ impl Object for Device {
         let position = offset.unwrap_or(0);
         match self.kind {
             // As on Linux the bytes aren't even looked at: a bad address is no error.
-            Kind::Null | Kind::Zero | Kind::Tty => Ok((source.skip_all(), position)),
+            Kind::Null | Kind::Zero | Kind::Tty | Kind::Ptmx => Ok((source.skip_all(), position)),
             Kind::Full => {
                 Err(Errno::ENOSPC.because("the device for trying out a full disk").into())
             }

@@ -12,7 +12,7 @@
 //! - [`path`], [`names`], [`opening`]: the walk over names; making, moving, removing and opening them.
 //! - file systems: [`tree`] (memory, over an optional lower layer), [`host`] (the host's files).
 //! - objects without names: [`pipe`], [`eventfd`], [`epoll`], [`timerfd`], [`socketpair`], [`stream`] (terminal and
-//!   standard streams of the host), [`device`].
+//!   standard streams of the host), [`device`], [`terminal`] (pseudoterminals).
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -45,6 +45,7 @@ pub mod seal;
 pub mod secret;
 pub mod socketpair;
 pub mod stream;
+pub mod terminal;
 #[cfg(test)]
 mod testing;
 pub mod timerfd;

@@ -78,6 +78,8 @@ pub enum Stop {
     Error(Error),
     /// Nothing can be done until [`Object::readiness`] is woken.
     WouldBlock,
+    /// A read has to wait as [`Object::pace`] says.
+    Paced,
     /// Contents must be brought in by [`Object::fill`] first.
     Fill {
         /// First byte that is missing.
@@ -97,6 +99,17 @@ impl From<Errno> for Stop {
     fn from(errno: Errno) -> Self {
         Self::Error(errno.into())
     }
+}
+
+/// How a read waits for what comes byte by byte, as at a terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// Bytes that it waits for, if it has room for them; at least 1.
+    pub least: usize,
+    /// Longest wait for the first byte, ns; `u64::MAX`: for ever.
+    pub first: u64,
+    /// Longest wait for each further byte, ns; `u64::MAX`: for ever.
+    pub between: u64,
 }
 
 /// What an attempt gives.
@@ -170,6 +183,17 @@ pub trait Object: Any + Send + Sync {
     fn read(&self, open: &OpenFile, offset: u64, sink: &mut dyn Sink) -> Attempt<usize> {
         let _ = (open, offset, sink);
         Err(Errno::EINVAL.because("the object can't be read").into())
+    }
+
+    /// How a read that gave [`Stop::Paced`] waits.
+    fn pace(&self, open: &OpenFile) -> Option<Pace> {
+        let _ = open;
+        None
+    }
+
+    /// Reads what is there, though it is less than [`Object::pace`] waits for.
+    fn read_early(&self, open: &OpenFile, sink: &mut dyn Sink) -> Attempt<usize> {
+        self.read(open, 0, sink)
     }
 
     /// Writes at `offset` (`None`: at the end, `O_APPEND`), or to the stream. Gives the number of bytes and the position

@@ -24,7 +24,7 @@ bitflags::bitflags! {
         const CREATE = 0o100;
         /// Refuse when it is there.
         const EXCLUSIVE = 0o200;
-        /// It does not become the controlling terminal; nothing does so here.
+        /// It does not become the controlling terminal.
         const NO_CONTROL = 0o400;
         /// Cut it to nothing.
         const TRUNCATE = 0o1000;
@@ -226,7 +226,7 @@ async fn describe(place: Place, status: Status) -> Result<Arc<OpenFile>> {
             Ok(opened) => break opened,
             Err(Stop::Error(error)) => return Err(error),
             Err(Stop::Fill { offset, len }) => place.node().fill(offset, len).await?,
-            Err(Stop::WouldBlock) => return Err(Errno::EAGAIN.into()),
+            Err(Stop::WouldBlock | Stop::Paced) => return Err(Errno::EAGAIN.into()),
         }
     };
     match opened {
@@ -264,7 +264,7 @@ pub async fn truncate(object: &Arc<dyn Object>, len: u64) -> Result<()> {
             Ok(()) => break,
             Err(Stop::Error(error)) => return Err(error),
             Err(Stop::Fill { offset, len }) => object.fill(offset, len).await?,
-            Err(Stop::WouldBlock) => return Err(Errno::EAGAIN.into()),
+            Err(Stop::WouldBlock | Stop::Paced) => return Err(Errno::EAGAIN.into()),
         }
     }
     match object.settle() {

@@ -284,7 +284,9 @@ impl<'a> Walk<'a> {
         let found = match here.node().lookup(here, name) {
             Ok(found) => found,
             Err(Stop::Error(error)) => return Err(error),
-            Err(Stop::Fill { .. } | Stop::WouldBlock) => here.node().fetch(here, name).await?,
+            Err(Stop::Fill { .. } | Stop::WouldBlock | Stop::Paced) => {
+                here.node().fetch(here, name).await?
+            }
         };
         found.map(|dentry| self.cross(dentry)).transpose()
     }
@@ -381,7 +383,9 @@ async fn target(link: &Place, who: &Credentials) -> Result<Followed> {
             Ok(followed) => return Ok(followed),
             Err(Stop::Error(error)) => return Err(error),
             Err(Stop::Fill { offset, len }) => link.node().fill(offset, len).await?,
-            Err(Stop::WouldBlock) => return Err(Errno::EIO.because("a symbolic link blocks")),
+            Err(Stop::WouldBlock | Stop::Paced) => {
+                return Err(Errno::EIO.because("a symbolic link blocks"));
+            }
         }
     }
 }
@@ -396,7 +400,9 @@ pub async fn read_link(link: &Place, who: &Credentials) -> Result<Arc<[u8]>> {
             Ok(text) => return Ok(text),
             Err(Stop::Error(error)) => return Err(error),
             Err(Stop::Fill { offset, len }) => link.node().fill(offset, len).await?,
-            Err(Stop::WouldBlock) => return Err(Errno::EIO.because("a symbolic link blocks")),
+            Err(Stop::WouldBlock | Stop::Paced) => {
+                return Err(Errno::EIO.because("a symbolic link blocks"));
+            }
         }
     }
 }

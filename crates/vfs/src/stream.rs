@@ -14,7 +14,6 @@ mod terminal;
 use alloc::sync::Arc;
 use alloc::task::Wake;
 use core::any::Any;
-use core::sync::atomic::{AtomicI32, Ordering};
 use core::task::{Context, Waker};
 
 use abi::Errno;
@@ -26,8 +25,10 @@ use platform::user::{Sink, Source};
 
 use crate::anonymous::{S_IFCHR, S_IFMT, S_IFREG};
 use crate::object::{
-    Attempt, Events, IoctlArgument, Object, OpenFile, Stat, Status, Stop, Waiting,
+    Attempt, Events, IoctlArgument, Object, OpenFile, Pace, Stat, Status, Stop, Waiting,
 };
+use crate::terminal::seat::Seat;
+use crate::terminal::termios::Termios;
 use host::{Data, Host};
 
 /// Bytes that cross at a time.
@@ -35,6 +36,8 @@ const CHUNK: usize = 4096;
 
 /// The terminal that programs reach as `/dev/tty`.
 static TERMINAL: Once<Arc<Stream>> = Once::new();
+/// Who sits at the host's terminal, as seen from inside.
+static SEAT: Seat = Seat::new();
 
 /// What a stream is on the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,9 +62,6 @@ pub struct Stream {
     bell: Arc<Bell>,
     /// Watches for readable and writable, while somebody may wait for it.
     watches: [Watch; 2],
-    /// Foreground process group and session of a terminal.
-    foreground: AtomicI32,
-    session: AtomicI32,
 }
 
 struct Watch {
@@ -107,6 +107,11 @@ pub fn terminal() -> Option<Arc<Stream>> {
     TERMINAL.get().cloned()
 }
 
+/// Who sits at the host's terminal.
+pub fn seat() -> &'static Seat {
+    &SEAT
+}
+
 impl Stream {
     fn open(handle: u64, host: &'static dyn Host) -> Result<Self> {
         let mode = host::stat(host, handle)?.mode;
@@ -124,25 +129,12 @@ impl Stream {
             bell: Arc::new(Bell { queue: WaitQueue::new() }),
             watches: [Events::IN, Events::OUT]
                 .map(|events| Watch { events, pending: Mutex::new(None) }),
-            foreground: AtomicI32::new(0),
-            session: AtomicI32::new(0),
         })
     }
 
     /// What it is on the host.
     pub fn nature(&self) -> Nature {
         self.nature
-    }
-
-    /// Says which session the terminal belongs to, and which of its process groups is in front.
-    pub fn set_foreground(&self, group: i32, session: i32) {
-        self.foreground.store(group, Ordering::Relaxed);
-        self.session.store(session, Ordering::Relaxed);
-    }
-
-    /// The process group in front, to which Ctrl-C goes.
-    pub fn foreground(&self) -> i32 {
-        self.foreground.load(Ordering::Relaxed)
     }
 
     /// Whether the host has to be asked before an operation, because it could block.
@@ -267,6 +259,17 @@ impl Stream {
         if done == 0 && sink.room() > 0 { Err(Stop::WouldBlock) } else { Ok(done) }
     }
 
+    /// A read that finds nothing typed: whether it waits, and how, is what the terminal's attributes say.
+    fn read_terminal_later(&self, open: &OpenFile, sink: &mut dyn Sink) -> Attempt<usize> {
+        match self.pace(open) {
+            Some(pace) if pace.first == 0 => Ok(0),
+            // Less may be there than the host calls ready.
+            Some(_) if open.nonblocking() => self.read_early(open, sink),
+            Some(_) => Err(Stop::Paced),
+            None => Err(Stop::WouldBlock),
+        }
+    }
+
     fn write_stream(&self, source: &mut dyn Source) -> Attempt<usize> {
         let mut done = 0;
         while source.left() > 0 {
@@ -338,11 +341,27 @@ impl Stream {
 }
 
 impl Object for Stream {
-    fn read(&self, _open: &OpenFile, offset: u64, sink: &mut dyn Sink) -> Attempt<usize> {
+    fn read(&self, open: &OpenFile, offset: u64, sink: &mut dyn Sink) -> Attempt<usize> {
         match self.nature {
             Nature::File => self.read_file(offset, sink),
+            Nature::Terminal => match self.read_stream(sink) {
+                Err(Stop::WouldBlock) => self.read_terminal_later(open, sink),
+                other => other,
+            },
             _ => self.read_stream(sink),
         }
+    }
+
+    fn read_early(&self, open: &OpenFile, sink: &mut dyn Sink) -> Attempt<usize> {
+        match self.nature {
+            Nature::Terminal => self.read_chunk(STREAM, sink).map(|(len, _)| len),
+            _ => self.read(open, 0, sink),
+        }
+    }
+
+    fn pace(&self, _open: &OpenFile) -> Option<Pace> {
+        let attributes = terminal::attributes(self.host, self.handle).ok()?;
+        crate::terminal::pair::pace(&Termios::from_bytes(&attributes, &Termios::default()))
     }
 
     fn write(

@@ -169,6 +169,6 @@ pub(crate) fn stopped<T>(attempt: Attempt<T>) -> Option<Errno> {
     match attempt.err().expect("the attempt succeeded") {
         Stop::Error(Error { errno, .. }) => Some(errno),
         Stop::WouldBlock => None,
-        Stop::Fill { .. } => panic!("nothing to fill"),
+        Stop::Fill { .. } | Stop::Paced => panic!("nothing to fill, and no pace"),
     }
 }

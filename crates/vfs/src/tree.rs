@@ -5,7 +5,7 @@
 //! touched, or are carried through. A page of a file that was written in memory is never read from
 //! below again, so nothing is copied up.
 
-mod attributes;
+pub(crate) mod attributes;
 mod change;
 mod changes;
 mod children;

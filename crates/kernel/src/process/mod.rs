@@ -18,6 +18,7 @@ pub mod registry;
 pub mod rseq;
 pub mod run;
 pub mod settings;
+pub mod terminal;
 pub mod thread;
 pub mod usage;
 pub mod vdso;
@@ -81,6 +82,8 @@ pub struct Process {
     pub session: AtomicU32,
     /// What prctl(2) sets for all its threads.
     pub settings: settings::Shared,
+    /// The terminal that controls it.
+    pub terminal: Mutex<Option<terminal::Terminal>>,
     /// PR_SET_DUMPABLE's value.
     pub dumpable: AtomicU32,
     /// How ready it is to be ended when memory is out.

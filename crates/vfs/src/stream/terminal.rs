@@ -2,14 +2,12 @@
 //!
 //! Source: `ioctl_tty(2)`, termios(3).
 
-use core::sync::atomic::Ordering;
-
 use abi::Errno;
 use abi::errno::Result;
 use abi::io::Code;
 
+use super::Stream;
 use super::host::{Data, Host};
-use super::{Events, Stream};
 use crate::object::IoctlArgument;
 use crate::pipe::FIONREAD;
 
@@ -18,13 +16,12 @@ const TCSETS: u32 = 0x5402;
 const TCSETSW: u32 = 0x5403;
 const TCSETSF: u32 = 0x5404;
 const TCSBRK: u32 = 0x5409;
+const TCXONC: u32 = 0x540a;
 const TCFLSH: u32 = 0x540b;
-const TIOCSCTTY: u32 = 0x540e;
-const TIOCGPGRP: u32 = 0x540f;
-const TIOCSPGRP: u32 = 0x5410;
+const TIOCOUTQ: u32 = 0x5411;
+const TIOCGETD: u32 = 0x5424;
 const TIOCGWINSZ: u32 = 0x5413;
 const TIOCSWINSZ: u32 = 0x5414;
-const TIOCGSID: u32 = 0x5429;
 const TCGETS2: u32 = 0x802c_542a;
 const TCSETS2: u32 = 0x402c_542b;
 const TCSETSW2: u32 = 0x402c_542c;
@@ -73,19 +70,15 @@ impl Stream {
             TCSETSW | TCSETSW2 => self.set_attributes(argument, When::Drained)?,
             TCSETSF | TCSETSF2 => self.set_attributes(argument, When::Flushed)?,
             TIOCGWINSZ => argument.write(&self.window()?)?,
-            TIOCSWINSZ => return Err(Errno::EPERM.because("the window belongs to the host")),
-            TIOCGPGRP => argument.write(&self.foreground().to_le_bytes())?,
-            TIOCSPGRP => self.set_group(argument)?,
-            TIOCGSID => {
-                argument.write(&self.session.load(Ordering::Relaxed).to_le_bytes())?;
-            }
-            // It is the caller's already, or nobody's.
-            TIOCSCTTY if self.session.load(Ordering::Relaxed) != 0 => {}
+            TIOCSWINSZ => self.set_window(argument)?,
             // With an argument it waits for the output to be drained; without, it sends a break.
             TCSBRK if argument.value() != 0 => self.reapply(When::Drained)?,
             TCSBRK => {}
-            TCFLSH => self.flush(argument.value())?,
-            FIONREAD => self.count_readable(argument)?,
+            TCFLSH => self.act(Code::FlushTerminal, argument.value(), 2)?,
+            TCXONC => self.act(Code::SuspendTerminal, argument.value(), 3)?,
+            FIONREAD => self.count(0, argument)?,
+            TIOCOUTQ => self.count(1, argument)?,
+            TIOCGETD => argument.write(&0_i32.to_le_bytes())?,
             _ => return Err(Errno::ENOTTY.because("the host's terminal has no such control")),
         }
         Ok(0)
@@ -115,15 +108,6 @@ impl Stream {
         self.apply(&attributes(self.host, self.handle)?, when)
     }
 
-    fn flush(&self, which: u64) -> Result<()> {
-        const INPUT: u64 = 0;
-        const BOTH: u64 = 2;
-        match which {
-            INPUT | BOTH => self.reapply(When::Flushed),
-            _ => Err(Errno::EINVAL.because("only the input of the host's terminal can be flushed")),
-        }
-    }
-
     fn window(&self) -> Result<[u8; WINSIZE]> {
         let mut window = [0; WINSIZE];
         self.host
@@ -132,20 +116,24 @@ impl Stream {
         Ok(window)
     }
 
-    fn set_group(&self, argument: &mut dyn IoctlArgument) -> Result<()> {
-        let mut bytes = [0; 4];
-        argument.read(&mut bytes)?;
-        let group = i32::from_le_bytes(bytes);
-        if group < 0 {
-            return Err(Errno::EINVAL.because("not a process group"));
-        }
-        self.foreground.store(group, Ordering::Relaxed);
-        Ok(())
+    fn set_window(&self, argument: &mut dyn IoctlArgument) -> Result<()> {
+        let mut window = [0; WINSIZE];
+        argument.read(&mut window)?;
+        self.host.perform(Code::SetWindow, self.handle, 0, 0, Data::In(&window)).nothing()
     }
 
-    /// FIONREAD: the host tells only whether there is something, so at least one byte.
-    fn count_readable(&self, argument: &mut dyn IoctlArgument) -> Result<()> {
-        let some = self.ready(Events::IN).contains(Events::IN);
-        argument.write(&i32::from(some).to_le_bytes())
+    /// How many bytes wait, as the host says.
+    fn count(&self, which: u32, argument: &mut dyn IoctlArgument) -> Result<()> {
+        const MOST: usize = 1 << 20;
+        let answer = self.host.perform(Code::CountTerminal, self.handle, 0, which, Data::None);
+        let bytes = i32::try_from(answer.count_at_most(MOST)?).unwrap_or(i32::MAX);
+        argument.write(&bytes.to_le_bytes())
+    }
+
+    /// A request whose argument is a number up to `most`.
+    fn act(&self, code: Code, which: u64, most: u32) -> Result<()> {
+        let which = u32::try_from(which).ok().filter(|which| *which <= most);
+        let which = which.ok_or(Errno::EINVAL.because("no such action"))?;
+        self.host.perform(code, self.handle, 0, which, Data::None).nothing()
     }
 }

@@ -11,8 +11,8 @@ use vfs::credentials::Capabilities;
 
 use super::process::Subject;
 use super::system::ticks;
-use crate::process::Thread;
 use crate::process::limits::{INFINITY, Resource};
+use crate::process::{Process, Thread};
 
 /// Users and groups are what they are outside of any namespace.
 pub(super) const IDENTITY: &[u8] = b"         0          0 4294967295\n";
@@ -182,6 +182,7 @@ pub(super) fn stat(subject: &Subject) -> Vec<u8> {
     let parent = process.parent.load(Ordering::Relaxed);
     let group = process.group.load(Ordering::Relaxed);
     let session = process.session.load(Ordering::Relaxed);
+    let (terminal, front) = terminal_of(process);
     let started = process.started.saturating_sub(subject.kernel.settings.started);
     let vcpu = thread.task().map_or(0, |task| task.last_vcpu());
     let stack = process.program.lock().stack_top;
@@ -190,7 +191,7 @@ pub(super) fn stat(subject: &Subject) -> Vec<u8> {
     let (nice, priority) = (values.nice, 20 + values.nice);
     let children = ticks(process.usage.children());
     let rest = format!(
-        ") {} {parent} {group} {session} 0 -1 4194304 0 0 0 0 {} 0 {children} 0 \
+        ") {} {parent} {group} {session} {terminal} {front} 4194304 0 0 0 0 {} 0 {children} 0 \
          {priority} {nice} {threads} 0 {} {} {} 18446744073709551615 0 0 {stack} 0 0 \
          {} {} {} {} 0 0 0 17 {vcpu} {} {} 0 0 0 0 0 0 0 0 0 0 0\n",
         state(subject).0,
@@ -328,6 +329,14 @@ fn ranges(mask: u64) -> String {
         };
     }
     text
+}
+
+/// The controlling terminal's number and the group in front of it: 0 and -1 without one.
+fn terminal_of(process: &Process) -> (u64, i64) {
+    match process.terminal() {
+        Some(terminal) => (terminal.number(), terminal.seat().foreground().into()),
+        None => (0, -1),
+    }
 }
 
 #[cfg(test)]

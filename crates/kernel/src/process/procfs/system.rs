@@ -221,10 +221,20 @@ fn kernel_settings(kernel: &'static Kernel) -> Vec<(&'static str, Make)> {
         ("overflowgid", constant("65534\n")),
         ("overflowuid", constant("65534\n")),
         ("pid_max", constant("4194304\n")),
+        ("pty", folder(pseudoterminals())),
         ("random", folder(random_files())),
         ("randomize_va_space", constant("2\n")),
         ("threads-max", constant("4194303\n")),
         ("version", made(|| format!("{VERSION}\n").into_bytes())),
+    ]
+}
+
+fn pseudoterminals() -> Vec<(&'static str, Make)> {
+    use vfs::terminal::folder::{MOST, count};
+    alloc::vec![
+        ("max", made(|| format!("{MOST}\n").into_bytes())),
+        ("nr", made(|| format!("{}\n", count()).into_bytes())),
+        ("reserve", constant("1024\n")),
     ]
 }
 

@@ -10,6 +10,7 @@ use vfs::object::{IoctlArgument, Status};
 
 use super::length::open_file;
 use super::ownership::{self, FIOGETOWN, FIOSETOWN, SIOCGPGRP, SIOCSPGRP};
+use super::terminal;
 use crate::arguments::Arguments;
 use crate::context::Context;
 
@@ -21,9 +22,16 @@ const FIOASYNC: u32 = 0x5452;
 const FIGETBSZ: u32 = 2;
 
 /// The third argument of a call.
-struct Argument<'a, 'b> {
+pub(super) struct Argument<'a, 'b> {
     cx: &'a Context<'b>,
     value: u64,
+}
+
+impl Argument<'_, '_> {
+    /// As it stands in its register.
+    pub(super) fn raw(&self) -> u64 {
+        self.value
+    }
 }
 
 impl IoctlArgument for Argument<'_, '_> {
@@ -76,7 +84,11 @@ pub(super) fn ioctl(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
             if file.object().node().is_some_and(|node| node.kind() == Kind::Directory) {
                 return Err(Errno::ENOTTY.because("what was opened has no such control"));
             }
-            object.ioctl(&file, request, &mut Argument { cx, value })
+            let mut argument = Argument { cx, value };
+            match terminal::control(cx, &file, request, &argument) {
+                Some(result) => result,
+                None => object.ioctl(&file, request, &mut argument),
+            }
         }
     }
 }

@@ -147,7 +147,7 @@ async fn read(cx: &Context<'_>, from: &Side, stage: &mut Stage) -> Result<()> {
             Err(Stop::Fill { offset, len }) => {
                 super::transfer::fill(cx, &from.file, offset, len).await?;
             }
-            Err(Stop::WouldBlock) => {
+            Err(Stop::WouldBlock | Stop::Paced) => {
                 return Err(Errno::EAGAIN.because("O_NONBLOCK, and it is not ready"));
             }
         }

@@ -50,7 +50,9 @@ pub(super) async fn getdents(cx: &Context<'_>, args: &Arguments, old: bool) -> R
                 return Err(error);
             }
             Err(Stop::Fill { offset, len }) => file.object().fill(offset, len).await?,
-            Err(Stop::WouldBlock) => return Err(Errno::EIO.because("a directory blocks")),
+            Err(Stop::WouldBlock | Stop::Paced) => {
+                return Err(Errno::EIO.because("a directory blocks"));
+            }
         }
     };
     // The position moves only when the entries have arrived.

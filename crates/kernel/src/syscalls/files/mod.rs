@@ -22,6 +22,7 @@ mod side;
 mod signalfd;
 mod splice;
 mod stat;
+mod terminal;
 mod timerfd;
 mod transfer;
 

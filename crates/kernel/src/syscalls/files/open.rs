@@ -1,7 +1,7 @@
 //! Opening and closing.
 //!
 //! Source: open(2), openat2(2), creat(2), close(2), `close_range(2)`. Differs from Linux: `O_DIRECT`
-//! and `O_NOCTTY` have no effect.
+//! has no effect.
 
 use abi::Errno;
 use abi::errno::Result;
@@ -13,6 +13,7 @@ use vfs::opening::{How, Request};
 use vfs::path::Refuse;
 
 use super::base::{AT_FDCWD, Base};
+use super::terminal;
 use crate::arguments::{Arguments, Fd};
 use crate::context::Context;
 use crate::process::Process;
@@ -156,6 +157,7 @@ async fn open_at(
     let from = if refuse.contains(Refuse::ROOT) { b"." } else { path };
     let base = Base::new(cx, dirfd, from)?;
     let file = vfs::opening::open(base.start_refusing(refuse), path, request).await?;
+    let file = terminal::opened(cx, file, request.how)?;
     if let Some(other_side) = vfs::opening::other_side(&file) {
         cx.interruptible(core::pin::pin!(other_side)).await?;
     }

@@ -120,7 +120,7 @@ impl Side {
                         break Err(error);
                     }
                 }
-                Err(Stop::WouldBlock) => match self.writable(cx).await {
+                Err(Stop::WouldBlock | Stop::Paced) => match self.writable(cx).await {
                     Ok(()) => {}
                     Err(error) => break Err(error),
                 },

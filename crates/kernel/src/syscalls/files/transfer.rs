@@ -9,6 +9,7 @@ use alloc::sync::Arc;
 
 use abi::Errno;
 use abi::errno::{Error, Result};
+use platform::clock;
 use platform::user::{Sink, Source, UserRange};
 use vfs::node::Kind;
 use vfs::object::{Attempt, Object, OpenFile, Status, Stop};
@@ -231,7 +232,7 @@ impl<'a> Transfer<'a> {
         match outcome {
             Ok(()) => Some(self.finish(cx, Ok(()))),
             Err(Stop::Error(error)) => Some(self.finish(cx, Err(error))),
-            Err(Stop::WouldBlock) if self.may_not_wait() => {
+            Err(Stop::WouldBlock | Stop::Paced) if self.may_not_wait() => {
                 Some(self.finish(cx, Err(Errno::EAGAIN.because(NOT_NOW))))
             }
             Err(_) if self.done > 0 => Some(self.finish(cx, Ok(()))),
@@ -382,7 +383,11 @@ impl<'a> Transfer<'a> {
                 Err(Stop::Fill { offset, len }) if !self.flags.contains(Flags::NO_WAIT) => {
                     fill(cx, self.file, offset, len).await?;
                 }
-                Err(Stop::Fill { .. } | Stop::WouldBlock) => {
+                Err(Stop::Paced) if !self.may_not_wait() => {
+                    self.paced(cx).await?;
+                    break;
+                }
+                Err(Stop::Fill { .. } | Stop::WouldBlock | Stop::Paced) => {
                     return Err(Errno::EAGAIN.because(NOT_NOW));
                 }
             }
@@ -391,6 +396,37 @@ impl<'a> Transfer<'a> {
             self.carry().await?;
         }
         Ok(())
+    }
+
+    /// Reads as [`Object::pace`] says: until there is enough, or for so long.
+    async fn paced(&mut self, cx: &Context<'_>) -> Result<()> {
+        let object = self.file.object();
+        let Some(pace) = object.pace(self.file) else { return Err(Errno::ERESTARTSYS.into()) };
+        let queue = object.readiness().ok_or(Errno::EAGAIN)?;
+        let after = |wait: u64| (wait != u64::MAX).then(|| clock::now().saturating_add(wait));
+        let wanted = self.done + pace.least.min(self.buffers.room());
+        let mut deadline = after(pace.first);
+        loop {
+            let listener = queue.listen();
+            match object.read_early(self.file, &mut self.buffers) {
+                Ok(0) => return Ok(()),
+                Ok(len) => {
+                    self.done += len;
+                    deadline = after(pace.between);
+                    if self.done >= wanted || self.buffers.faulted() {
+                        return Ok(());
+                    }
+                    continue;
+                }
+                Err(Stop::Error(error)) => return Err(error),
+                Err(_) => {}
+            }
+            match cx.interruptible(cx.kernel.executor.timeout(deadline, listener)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return Ok(()),
+                Err(interrupted) => return Err(interrupted.into()),
+            }
+        }
     }
 
     /// Waits until the object is ready, and goes on.

@@ -256,5 +256,6 @@ pub(super) fn setsid(cx: &Context<'_>) -> Result<u64> {
     }
     cx.process.group.store(pid, Ordering::Relaxed);
     cx.process.session.store(pid, Ordering::Relaxed);
+    cx.process.forget_terminal();
     Ok(pid.into())
 }

@@ -118,7 +118,7 @@ pub(super) async fn send(
                 }
                 continue;
             }
-            Err(Stop::WouldBlock) => {
+            Err(Stop::WouldBlock | Stop::Paced) => {
                 let room = || socket_has_room(file);
                 match wait(cx, file, deadline, room).await {
                     Ok(()) => continue,
@@ -170,10 +170,12 @@ pub(super) async fn receive(
                 }
                 continue;
             }
-            Err(Stop::WouldBlock) => match wait(cx, file, deadline, || has_some(file)).await {
-                Ok(()) => continue,
-                Err(error) => error,
-            },
+            Err(Stop::WouldBlock | Stop::Paced) => {
+                match wait(cx, file, deadline, || has_some(file)).await {
+                    Ok(()) => continue,
+                    Err(error) => error,
+                }
+            }
             Err(Stop::Error(error)) => error,
             Err(Stop::Fill { .. }) => Errno::EIO.because("a socket has nothing to fill"),
         };

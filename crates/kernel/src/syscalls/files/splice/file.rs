@@ -134,7 +134,7 @@ async fn read(
             Ok(read) => return Ok(read),
             Err(Stop::Error(error)) => return Err(error),
             Err(Stop::Fill { offset, len }) => fill(cx, file, offset, len).await?,
-            Err(Stop::WouldBlock) => {
+            Err(Stop::WouldBlock | Stop::Paced) => {
                 let queue = object.readiness().ok_or(Errno::EAGAIN)?;
                 let gives_up = !first || flags.or_of(file).contains(Flags::NONBLOCK);
                 let patience = if gives_up { Patience::None } else { Patience::Waits };

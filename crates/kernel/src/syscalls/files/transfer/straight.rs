@@ -72,7 +72,9 @@ pub(in crate::syscalls) fn plain_at_once(
                 Ok(file) => file,
                 Err(error) => return Some(Err(error)),
             };
-            if (blocked || matches!(stop, Some(Stop::Fill { .. }))) && !file.nonblocking() {
+            if (blocked || matches!(stop, Some(Stop::Fill { .. } | Stop::Paced)))
+                && !file.nonblocking()
+            {
                 drop(buffers);
                 cx.found = Some(Found { file, blocked });
                 return None;
@@ -231,6 +233,8 @@ fn look(cx: &Context<'_>, file: &OpenFile, range: UserRange) -> Look {
             Some(Stop::Error(error)) => Look::Other(Some(error)),
             _ => Look::Other(None),
         },
+        // An end may be told only once, as a terminal's is.
+        Straight::Part(0) if !buffers.faulted() => Look::Done(0),
         Straight::Part(_) | Straight::Not => Look::Other(None),
     }
 }

@@ -21,7 +21,7 @@ const ENTROPY_BITS: i32 = 256;
 /// Random bytes made at a time.
 const RANDOM_CHUNK: usize = 256;
 
-/// Random devices can be watched with epoll, though they are always ready: nobody ever wakes this.
+/// `/dev/random` can be watched with epoll, though it is always ready: nobody ever wakes this.
 static ALWAYS_READY: WaitQueue = WaitQueue::new();
 
 /// Which device.
@@ -153,7 +153,7 @@ impl Object for Device {
     }
 
     fn readiness(&self) -> Option<&WaitQueue> {
-        matches!(self.kind, Kind::Random | Kind::Urandom).then_some(&ALWAYS_READY)
+        (self.kind == Kind::Random).then_some(&ALWAYS_READY)
     }
 
     fn ioctl(

@@ -7,6 +7,9 @@
 //! A registration belongs to the open description: it ends with it, whatever happens to the number.
 //! The set notices that late (when the item is woken, or at the next growth), which nobody can see.
 //!
+//! Parameters of busy polling (`EPIOCSPARAMS`) are kept for who asks: no network card is polled here, and a
+//! budget above 64 is refused to the privileged, too.
+//!
 //! Source: epoll(7), `epoll_ctl(2)`, `epoll_wait(2)`.
 
 mod item;
@@ -15,6 +18,7 @@ mod nesting;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::any::Any;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use abi::Errno;
 use abi::errno::Result;
@@ -23,7 +27,7 @@ use hashbrown::HashMap;
 use platform::sync::Mutex;
 
 use crate::anonymous::{Identity, Owner};
-use crate::object::{Events, Object, OpenFile, Stat, Status};
+use crate::object::{Events, IoctlArgument, Object, OpenFile, Stat, Status};
 use item::{Item, Ready};
 
 bitflags::bitflags! {
@@ -50,6 +54,24 @@ pub struct Interest {
     pub data: u64,
 }
 
+/// ioctl: sets and gets the parameters of busy polling.
+const EPIOCSPARAMS: u32 = 0x4008_8a01;
+const EPIOCGPARAMS: u32 = 0x8008_8a02;
+/// Bytes of `struct epoll_params`: microseconds, budget, whether it is preferred, padding.
+const PARAMETERS: usize = 8;
+/// The largest budget for everybody.
+const BUDGET: u16 = 64;
+/// What a registration is taken to cost, bytes, and the part of memory that they may cost.
+const WATCH: u64 = 320;
+const PART: u64 = 25;
+/// Registrations that there are.
+static WATCHES: AtomicU64 = AtomicU64::new(0);
+
+/// How many registrations there may be: `/proc/sys/fs/epoll/max_user_watches`.
+pub fn most_watches() -> u64 {
+    platform::budget::limit() / PART / WATCH
+}
+
 /// Where a set stands before it is first pruned of the dead.
 const PRUNE_FIRST: usize = 64;
 /// What may be asked for together with [`Options::EXCLUSIVE`].
@@ -74,6 +96,7 @@ pub struct Epoll {
     queue: WaitQueue,
     /// Sets that hold this one.
     parents: Mutex<Vec<Weak<Epoll>>>,
+    parameters: Mutex<[u8; PARAMETERS]>,
     identity: Identity,
 }
 
@@ -93,6 +116,27 @@ struct Key {
 struct Entry {
     item: Arc<Item>,
     _subscription: Subscription,
+    _watch: Watch,
+}
+
+/// One of the registrations that are counted.
+struct Watch(());
+
+impl Watch {
+    fn count() -> Result<Self> {
+        let before = WATCHES.fetch_add(1, Ordering::Relaxed);
+        let watch = Self(());
+        if before >= most_watches() {
+            return Err(Errno::ENOSPC.because("more registrations than max_user_watches"));
+        }
+        Ok(watch)
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        WATCHES.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Makes an empty set.
@@ -105,6 +149,7 @@ pub fn epoll(owner: Owner) -> Arc<OpenFile> {
         waiters: WaitQueue::new(),
         queue: WaitQueue::new(),
         parents: Mutex::new(Vec::new()),
+        parameters: Mutex::new([0; PARAMETERS]),
         identity: Identity::new(owner),
     });
     OpenFile::new(object, Status::READ_WRITE, None)
@@ -140,11 +185,13 @@ impl Epoll {
                 return Err(Errno::EEXIST.because("the descriptor is registered already"));
             }
             registered.prune();
+            let watch = Watch::count()?;
             let item = Arc::new(Item::new(Weak::clone(&self.me), fd, file, interest));
             let subscription = queue.subscribe(Arc::clone(&item).into());
-            registered
-                .items
-                .insert(key, Entry { item: Arc::clone(&item), _subscription: subscription });
+            registered.items.insert(
+                key,
+                Entry { item: Arc::clone(&item), _subscription: subscription, _watch: watch },
+            );
             item
         };
         if let Some(inner) = inner {
@@ -240,12 +287,14 @@ impl Epoll {
         of_fd.filter_map(|(_, entry)| entry.item.file()).nth(skipped)
     }
 
-    /// What is registered: number and interest, for fdinfo.
-    pub fn list(&self) -> Vec<(i32, Interest)> {
+    /// What is registered: number, interest and description, for fdinfo.
+    pub fn list(&self) -> Vec<(i32, Interest, Arc<OpenFile>)> {
         let registered = self.registered.lock();
-        let alive = registered.items.iter().filter(|(_, entry)| entry.item.file().is_some());
-        let mut list: Vec<_> = alive.map(|(key, entry)| (key.fd, entry.item.interest())).collect();
-        list.sort_unstable_by_key(|(fd, _)| *fd);
+        let shown =
+            |(key, entry): (&Key, &Entry)| Some((key.fd, entry.item.shown(), entry.item.file()?));
+        let mut list: Vec<_> = registered.items.iter().filter_map(shown).collect();
+        drop(registered);
+        list.sort_unstable_by_key(|(fd, ..)| *fd);
         list
     }
 
@@ -324,9 +373,42 @@ impl Object for Epoll {
         Some(&self.queue)
     }
 
+    fn ioctl(
+        &self,
+        _open: &OpenFile,
+        request: u32,
+        argument: &mut dyn IoctlArgument,
+    ) -> Result<u64> {
+        match request {
+            EPIOCSPARAMS => {
+                let mut bytes = [0; PARAMETERS];
+                argument.read(&mut bytes)?;
+                *self.parameters.lock() = checked(bytes)?;
+            }
+            EPIOCGPARAMS => {
+                let bytes = *self.parameters.lock();
+                argument.write(&bytes)?;
+            }
+            _ => return Err(Errno::EINVAL.because("a set has no such control")),
+        }
+        Ok(0)
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }
+}
+
+/// Parameters of busy polling, if they can be.
+fn checked(bytes: [u8; PARAMETERS]) -> Result<[u8; PARAMETERS]> {
+    let [a, b, c, d, low, high, prefer, padding] = bytes;
+    if padding != 0 || prefer > 1 || i32::from_le_bytes([a, b, c, d]) < 0 {
+        return Err(Errno::EINVAL.because("parameters of busy polling that can't be"));
+    }
+    if u16::from_le_bytes([low, high]) > BUDGET {
+        return Err(Errno::EPERM.because("a budget above 64"));
+    }
+    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -103,6 +103,8 @@ struct Side {
     /// The other side went without having read all: ECONNRESET, told once.
     reset: AtomicBool,
     closed: AtomicBool,
+    /// It sends no more, of which the other side of a pair for datagrams does not hear.
+    silent: AtomicBool,
     identity: Identity,
 }
 
@@ -116,6 +118,7 @@ pub fn socketpair(kind: Kind, status: Status, maker: Maker) -> [Arc<OpenFile>; 2
             queue: WaitQueue::new(),
             reset: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            silent: AtomicBool::new(false),
             identity: Identity::new(maker.owner),
         }),
     });
@@ -186,7 +189,7 @@ impl Socket {
         if self.theirs().closed.load(Ordering::Acquire) && self.pair.kind == Kind::Datagram {
             return Err(Errno::ECONNREFUSED.because("the other side is closed").into());
         }
-        if direction.shut {
+        if direction.shut || self.mine().silent.load(Ordering::Acquire) {
             return Err(Errno::EPIPE.because("the other side receives no more").into());
         }
         let len = direction.send(source, rights)?;
@@ -236,7 +239,11 @@ impl Socket {
             self.incoming().lock().shut = true;
         }
         if how != Shutdown::Receive {
-            self.outgoing().lock().shut = true;
+            if self.pair.kind == Kind::Datagram {
+                self.mine().silent.store(true, Ordering::Release);
+            } else {
+                self.outgoing().lock().shut = true;
+            }
         }
         self.mine().queue.wake_all();
         self.theirs().queue.wake_all();
@@ -286,6 +293,8 @@ impl Object for Socket {
             let direction = self.outgoing().lock();
             (direction.has_room(), direction.shut)
         };
+        let silent = self.mine().silent.load(Ordering::Acquire);
+        let send_shut = silent || (send_shut && self.pair.kind != Kind::Datagram);
         let mut events = Events::empty();
         events.set(Events::ERR, self.mine().reset.load(Ordering::Relaxed));
         events.set(Events::HUP, receive_shut && send_shut);

@@ -11,8 +11,6 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 
-#define CTRL(c) ((c) & 0x1f)
-
 UNUSED static int open_master(void)
 {
     int zero = 0, fd = open("/dev/ptmx", O_RDWR | O_NOCTTY);

@@ -56,6 +56,14 @@ impl Item {
         self.file.upgrade()
     }
 
+    /// What is asked for, as fdinfo shows it: with what is always told, or without any event once the
+    /// only one was told.
+    pub(super) fn shown(&self) -> Interest {
+        let Interest { events, data } = self.interest();
+        let disarmed = self.disarmed.load(Ordering::Relaxed);
+        Interest { events: if disarmed { events & OPTIONS } else { events | ALWAYS }, data }
+    }
+
     pub(super) fn interest(&self) -> Interest {
         *self.interest.lock()
     }

@@ -106,7 +106,7 @@ fn control_refuses_as_linux_does() {
     assert_eq!(add(&set, 6, &r, IN | EXCLUSIVE | ONESHOT), Some(Errno::EINVAL));
     assert_eq!(add(&set, 6, &r, IN | EXCLUSIVE), None);
     assert_eq!(of(&set).modify(6, &r, interest).unwrap_err().errno, Errno::EINVAL);
-    assert_eq!(of(&set).list().iter().map(|(fd, _)| *fd).collect::<Vec<_>>(), [3, 4, 6]);
+    assert_eq!(of(&set).list().iter().map(|(fd, ..)| *fd).collect::<Vec<_>>(), [3, 4, 6]);
     of(&set).delete(3, &r).unwrap();
     assert_eq!(of(&set).delete(3, &r).unwrap_err().errno, Errno::ENOENT);
 }

@@ -150,11 +150,13 @@ fn details(file: &OpenFile) -> String {
         }
     }
     if let Some(set) = file.downcast::<Epoll>() {
-        for (fd, interest) in set.list() {
+        for (fd, interest, file) in set.list() {
+            let stat = file.object().stat().unwrap_or_default();
+            let position = *file.position().lock();
             let _ = writeln!(
                 text,
-                "tfd: {fd:8} events: {:8x} data: {:16x}",
-                interest.events, interest.data
+                "tfd: {fd:8} events: {:8x} data: {:16x}  pos:{position} ino:{:x} sdev:{:x}",
+                interest.events, interest.data, stat.inode, stat.device
             );
         }
     }

@@ -173,7 +173,9 @@ fn sys(kernel: &'static Kernel) -> Make {
 }
 
 fn fs() -> Vec<(&'static str, Make)> {
+    let watches = || format!("{}\n", vfs::epoll::most_watches()).into_bytes();
     alloc::vec![
+        ("epoll", folder(alloc::vec![("max_user_watches", made(watches))])),
         ("file-max", constant("9223372036854775807\n")),
         ("inotify", folder(inotify())),
         ("file-nr", constant("0\t0\t9223372036854775807\n")),

@@ -82,6 +82,8 @@ def test_python(start: Callable[..., pexpect.spawn]) -> None:
     child.expect("time.sleep")
     child.send("\x15os.tcgetpgrp(0) == os.getpgrp(), open('/dev/tty').isatty()\r")
     child.expect(r"\(True, True\)\r\n")
+    child.sendline("os.ttyname(0), open('/dev/stdin').isatty()")
+    child.expect(r"\('/dev/tty', True\)\r\n")
     child.send("\x04")
     ends(child)
 

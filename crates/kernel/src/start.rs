@@ -223,7 +223,8 @@ async fn start_program(kernel: &'static Kernel, first: First) -> Result<(), Fail
         .await
         .map_err(|error| (125, roots::directory_refused(&first.directory, error)))?;
     terminal::connect(kernel);
-    for (fd, file) in vfs::stream::standard().into_iter().enumerate() {
+    let name = roots::find(kernel, b"/dev/tty").await.ok();
+    for (fd, file) in vfs::stream::standard(name.as_ref()).into_iter().enumerate() {
         if let Some(file) = file {
             let fd = i32::try_from(fd).unwrap_or(0);
             let _ = process.files.replace(fd, file, OnExec::Keep);

@@ -24,6 +24,7 @@ use platform::sync::{Mutex, Once};
 use platform::user::{Sink, Source};
 
 use crate::anonymous::{S_IFCHR, S_IFMT, S_IFREG};
+use crate::mount::Place;
 use crate::object::{
     Attempt, Events, IoctlArgument, Object, OpenFile, Pace, Stat, Status, Stop, Waiting,
 };
@@ -86,11 +87,13 @@ impl Wake for Bell {
 
 /// Opens stdin, stdout and stderr; `None` for one that the host has closed.
 ///
-/// The first that is a terminal becomes the controlling terminal.
-pub fn standard() -> [Option<Arc<OpenFile>>; 3] {
+/// The first that is a terminal becomes the controlling terminal. The host's name of a terminal means nothing
+/// inside: `name` is where its own stands.
+pub fn standard(name: Option<&Place>) -> [Option<Arc<OpenFile>>; 3] {
     [handles::STDIN, handles::STDIN + 1, handles::STDIN + 2].map(|handle| {
         let stream = Arc::new(Stream::open(handle, &host::PLATFORM).ok()?);
-        let mode = if stream.nature == Nature::Terminal {
+        let is_terminal = stream.nature == Nature::Terminal;
+        let mode = if is_terminal {
             TERMINAL.set(Arc::clone(&stream));
             Status::READ_WRITE
         } else if handle == handles::STDIN {
@@ -98,7 +101,7 @@ pub fn standard() -> [Option<Arc<OpenFile>>; 3] {
         } else {
             Status::WRITE
         };
-        Some(OpenFile::new(stream, mode, None))
+        Some(OpenFile::new(stream, mode, name.filter(|_| is_terminal).cloned()))
     })
 }
 

@@ -2,6 +2,7 @@
 #include "observe.h"
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 enum { DUPFD_QUERY = 1027, CREATED_QUERY, CANCELLK, GET_RW_HINT = 1035, SET_RW_HINT, GET_FILE_RW_HINT, SET_FILE_RW_HINT };
@@ -73,6 +74,13 @@ static void leases(void)
     value("of a pipe", fcntl(p[0], F_GETLEASE));
     value("a lease on a pipe", fcntl(p[0], F_SETLEASE, F_RDLCK));
     value("an unknown lease", fcntl(p[0], F_SETLEASE, 77));
+    value("an unknown lease on a file", fcntl(file, F_SETLEASE, 77));
+    value("no lease to give up", fcntl(file, F_SETLEASE, F_UNLCK));
+    value("a lease to read what is written", fcntl(file, F_SETLEASE, F_RDLCK));
+    int again = open("f", O_RDONLY);
+    value("the same, opened to read", fcntl(again, F_SETLEASE, F_RDLCK));
+    value("a lease to write what others have open", fcntl(file, F_SETLEASE, F_WRLCK));
+    close(again);
 }
 
 static void status(void)
@@ -99,6 +107,21 @@ static void status(void)
     value("O_PATH", fcntl(path, F_SETFL, 0));
     say("flags of O_PATH %x", fcntl(path, F_GETFL) & ~O_CLOEXEC);
     close(d);
+    close(e);
+}
+
+static void block_sizes(void)
+{
+    int e = eventfd(0, 0), size = -1;
+    value("FIGETBSZ of a pipe", ioctl(p[0], 2, &size));
+    value("is", size);
+    value("of an eventfd", ioctl(e, 2, &size));
+    value("is", size);
+    value("of a socket", ioctl(s[0], 2, &size));
+    value("is", size);
+    value("of a file", ioctl(file, 2, &size));
+    value("is", size);
+    value("to nowhere", ioctl(p[0], 2, 8));
     close(e);
 }
 
@@ -152,6 +175,7 @@ int main(void)
     hints();
     leases();
     status();
+    block_sizes();
     pipes();
     seals();
     return 0;

@@ -120,6 +120,12 @@ impl File {
         self.linkable.store(false, Ordering::Release);
     }
 
+    /// How many descriptions of it there are, and how many that can write.
+    pub fn users(&self) -> (u32, u32) {
+        let writers = self.writers.load(Ordering::Acquire);
+        (self.opens.load(Ordering::Acquire), u32::try_from(writers).unwrap_or(0))
+    }
+
     /// Nobody may open it for writing from now on: it runs (execve(2)).
     ///
     /// # Errors

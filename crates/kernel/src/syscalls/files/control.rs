@@ -73,11 +73,13 @@ pub(super) fn ioctl(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
         FIOSETOWN | SIOCSPGRP | FIOGETOWN | SIOCGPGRP if is_socket(object.as_ref())? => {
             ownership::ioctl(cx, &file, request, value)
         }
-        FIONREAD | FIGETBSZ if is_regular(object.as_ref())? => {
-            let stat = object.stat()?;
-            let left = stat.size.saturating_sub(*file.position().lock());
-            let number = if request == FIONREAD { left } else { u64::from(stat.block_size) };
-            cx.write(value, &i32::try_from(number).unwrap_or(i32::MAX))?;
+        FIONREAD if is_regular(object.as_ref())? => {
+            let left = object.stat()?.size.saturating_sub(*file.position().lock());
+            cx.write(value, &i32::try_from(left).unwrap_or(i32::MAX))?;
+            Ok(0)
+        }
+        FIGETBSZ => {
+            cx.write(value, &object.stat()?.block_size)?;
             Ok(0)
         }
         _ => {

@@ -6,7 +6,7 @@
 use alloc::sync::Arc;
 
 use abi::Errno;
-use abi::errno::Result;
+use abi::errno::{Error, Result};
 use vfs::descriptor::OnExec;
 use vfs::node::Kind;
 use vfs::object::{OpenFile, Status};
@@ -21,6 +21,7 @@ const F_GETFD: i32 = 1;
 const F_SETFD: i32 = 2;
 const F_GETFL: i32 = 3;
 const F_SETFL: i32 = 4;
+const F_SETLEASE: i32 = 1024;
 const F_GETLEASE: i32 = 1025;
 const F_DUPFD_QUERY: i32 = 1027;
 const F_CREATED_QUERY: i32 = 1028;
@@ -31,8 +32,10 @@ const F_ADD_SEALS: i32 = 1033;
 const F_GET_SEALS: i32 = 1034;
 const F_GET_RW_HINT: i32 = 1035;
 const F_SET_RW_HINT: i32 = 1036;
-/// What `F_GETLEASE` says when there is none: `F_UNLCK`.
-const NO_LEASE: u64 = 2;
+/// Leases: for reading, for writing; none, which is what `F_GETLEASE` always says.
+const READ_LEASE: i32 = 0;
+const WRITE_LEASE: i32 = 1;
+const NO_LEASE: i32 = 2;
 /// How many hints there are of how long what is written lives (`RWH_WRITE_LIFE_*`).
 const HINTS: u64 = 6;
 const FD_CLOEXEC: u64 = 1;
@@ -118,7 +121,8 @@ pub(super) fn fcntl(cx: &Context<'_>, args: &Arguments) -> Option<Result<u64>> {
         F_SETFL => set_status(cx, &file, fd, Status::from_bits_retain(args.uint(2))),
         F_DUPFD_QUERY => files.get(args.int(2)).map(|other| u64::from(Arc::ptr_eq(&file, &other))),
         F_CREATED_QUERY => Ok(file.created().into()),
-        F_GETLEASE => Ok(NO_LEASE),
+        F_GETLEASE => number(NO_LEASE),
+        F_SETLEASE => Err(refused_lease(&file, args.int(2))),
         F_GET_RW_HINT => cx.write(value, &u64::from(file.write_hint())).map(|()| 0),
         F_SET_RW_HINT => set_hint(cx, &file, value),
         F_SETPIPE_SZ | F_GETPIPE_SZ => pipe_size(&file, command, args.uint(2)),
@@ -145,6 +149,21 @@ fn set_status(cx: &Context<'_>, file: &Arc<OpenFile>, fd: i32, wanted: Status) -
     ownership::set_flag(cx, file, fd, wanted);
     file.set_status(changeable, wanted);
     Ok(0)
+}
+
+/// `F_SETLEASE`: where Linux has a reason of its own to refuse, that one; else as a file system without
+/// leases does.
+fn refused_lease(file: &OpenFile, lease: i32) -> Error {
+    let Some(opened) = file.downcast::<vfs::tree::File>() else {
+        return Errno::EINVAL.because("only regular files can be leased");
+    };
+    let (opens, writers) = opened.users();
+    match lease {
+        NO_LEASE => Errno::EAGAIN.because("there is no lease to give up"),
+        READ_LEASE if writers > 0 => Errno::EAGAIN.because("the file is open for writing"),
+        WRITE_LEASE if opens > 1 => Errno::EAGAIN.because("somebody else has the file open"),
+        _ => Errno::EINVAL.because("files are not leased"),
+    }
 }
 
 /// `F_SET_RW_HINT`: how long lives what is written to the inode.

@@ -14,6 +14,7 @@ use vfs::object::OpenFile;
 use vfs::path::Last;
 
 use super::base::{AT_FDCWD, Base};
+use super::length::open_file;
 use super::objects;
 use crate::arguments::Arguments;
 use crate::context::Context;
@@ -40,7 +41,7 @@ fn make(cx: &Context<'_>, flags: u32) -> Result<u64> {
 pub(super) async fn add_watch(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     let mask = Mask::from_bits(args.uint(2)).filter(|mask| !mask.is_empty());
     let mask = mask.ok_or(Errno::EINVAL.because("unknown bits of the mask, or none"))?;
-    let file = cx.process.files.get(args.fd(0))?;
+    let file = open_file(cx, args)?;
     if mask.contains(Mask::ADD | Mask::NEW) {
         return Err(
             Errno::EINVAL.because("IN_MASK_ADD and IN_MASK_CREATE don't make sense together")
@@ -61,7 +62,7 @@ pub(super) async fn add_watch(cx: &Context<'_>, args: &Arguments) -> Result<u64>
 
 /// `inotify_rm_watch(2)`: queue, watch.
 pub(super) fn rm_watch(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
-    let file = cx.process.files.get(args.fd(0))?;
+    let file = open_file(cx, args)?;
     queue(&file)?.unwatch(args.int(1)).map(|()| 0)
 }
 

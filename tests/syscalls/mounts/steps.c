@@ -137,6 +137,26 @@ static void attributing(void)
     close(writer);
 }
 
+#ifndef SYS_open_tree_attr
+#define SYS_open_tree_attr 467
+#endif
+
+static void copies_with_attributes(void)
+{
+    struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV};
+    value("open_tree_attr, unknown flags", syscall(SYS_open_tree_attr, AT_FDCWD, "a", 2, &attr, sizeof attr));
+    value("open_tree_attr, short", syscall(SYS_open_tree_attr, AT_FDCWD, "a", 1, &attr, 8));
+    value("open_tree_attr, no structure", syscall(SYS_open_tree_attr, AT_FDCWD, "a", 1, NULL, sizeof attr));
+    int fd = syscall(SYS_open_tree_attr, AT_FDCWD, "a", 1, &attr, sizeof attr);
+    done("open_tree_attr", fd);
+    done("write to the copy", openat(fd, "text", O_WRONLY));
+    done("write to the first", close(open("a/text", O_WRONLY)));
+    value("move the copy", syscall(SYS_move_mount, fd, "", AT_FDCWD, "b", 4));
+    show_mounts("/b");
+    close(fd);
+    value("umount", umount("b"));
+}
+
 static void copies(void)
 {
     value("mount below", mount("t", "a/apart", "tmpfs", 0, "size=4k"));
@@ -185,6 +205,7 @@ int main(void)
     making();
     changing();
     attributing();
+    copies_with_attributes();
     copies();
     return 0;
 }

@@ -164,6 +164,16 @@ static void types(void)
     value("sysfs, unknown", syscall(SYS_sysfs, 4));
 }
 
+/* Not there, or refused by a processor that has them. */
+static void shadow_stack(void)
+{
+#ifndef SYS_map_shadow_stack
+#define SYS_map_shadow_stack 453
+#endif
+    long result = syscall(SYS_map_shadow_stack, 0L, 0L, 99);
+    yes("map_shadow_stack", result == -1 && (errno == EOPNOTSUPP || errno == EINVAL || errno == ENOSYS));
+}
+
 int main(void)
 {
     if (getuid() == 0) {
@@ -180,5 +190,6 @@ int main(void)
     segments();
     file_systems();
     types();
+    shadow_stack();
     return 0;
 }

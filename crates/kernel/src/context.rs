@@ -38,6 +38,8 @@ pub struct Context<'a> {
     pub registers: &'a mut UserContext,
     /// The open file of a call that could not finish at once, for when it waits.
     pub found: Option<Found>,
+    /// What a call works on in place of its descriptor: a file that a ring has registered.
+    pub(crate) lent: Option<Arc<OpenFile>>,
     /// The last call, if a signal interrupted it and that is not settled yet.
     pub interrupted: Option<InterruptedCall>,
     /// The record of a call under way, if it is traced.
@@ -69,6 +71,17 @@ impl Context<'_> {
     #[inline]
     pub fn memory(&self) -> &Arc<Space> {
         &self.process.memory
+    }
+
+    /// The open file that a call is about: what was lent to it, or what its descriptor names.
+    ///
+    /// # Errors
+    /// EBADF.
+    pub(crate) fn file(&self, fd: i32) -> Result<Arc<OpenFile>> {
+        match &self.lent {
+            Some(file) => Ok(Arc::clone(file)),
+            None => self.process.files.get(fd),
+        }
     }
 
     /// Copies from user memory.

@@ -6,7 +6,7 @@
 
 use alloc::vec::Vec;
 use core::ptr;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::budget::{self, Charge, Purpose};
 use crate::gate;
@@ -156,6 +156,30 @@ impl Extent {
             core::arch::asm!("mov qword ptr [{}], {}", in(reg) to, in(reg) u64::from_le_bytes(bytes),
                 options(nostack, preserves_flags));
         }
+    }
+
+    /// Reads the aligned word at `at`, and sees what was written before it.
+    ///
+    /// # Panics
+    /// When the word leaves the extent, or is not aligned.
+    pub fn load_word(&self, at: usize) -> u32 {
+        self.word(at).load(Ordering::Acquire)
+    }
+
+    /// Writes the aligned word at `at`, after whatever was written before.
+    ///
+    /// # Panics
+    /// As [`Extent::load_word`].
+    pub fn store_word(&self, at: usize, value: u32) {
+        self.word(at).store(value, Ordering::Release);
+    }
+
+    fn word(&self, at: usize) -> &AtomicU32 {
+        let at = self.range(at, 4).cast::<u32>();
+        assert!(at.is_aligned(), "a word of frames is aligned");
+        // SAFETY: in the extent, as `range` proved, mapped while it lives, and aligned; whoever else
+        // writes it, user code, does so by the processor's own stores.
+        unsafe { AtomicU32::from_ptr(at) }
     }
 
     /// Clears `len` bytes from `at` on.

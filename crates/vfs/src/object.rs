@@ -287,6 +287,12 @@ pub trait Object: Any + Send + Sync {
         None
     }
 
+    /// What a mapping from `offset` on shows, and at which offset of it; `None`: ENODEV. Differs from
+    /// [`Object::pages`] where offsets name different things.
+    fn mapped_at(&self, offset: u64) -> Option<(Arc<storage::pages::Pages>, u64)> {
+        self.pages().map(|pages| (pages, offset))
+    }
+
     /// Lists a directory from `position` on; `each` returns false when it has no room. Gives the new
     /// position.
     fn list(&self, position: u64, each: &mut dyn FnMut(Entry<'_>) -> bool) -> Attempt<u64> {
@@ -313,6 +319,11 @@ pub trait Object: Any + Send + Sync {
     /// What must be awaited before a write or truncation is acknowledged: carrying it to the host.
     /// `None`: nothing.
     fn settle(&self) -> Option<Waiting<'_, Result<()>>> {
+        None
+    }
+
+    /// What `/proc` calls an object without a name, and what fdinfo tells of it besides.
+    fn shown(&self) -> Option<(&'static str, alloc::string::String)> {
         None
     }
 

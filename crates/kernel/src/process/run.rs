@@ -77,6 +77,7 @@ async fn live(kernel: &'static Kernel, thread: Arc<Thread>, registers: &'static 
         thread: &thread,
         registers,
         found: None,
+        lent: None,
         interrupted: None,
         record: None,
         raised: None,

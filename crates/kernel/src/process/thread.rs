@@ -1,11 +1,13 @@
 //! One thread of a process.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use executor::Task;
 use platform::shared::Shared;
 use platform::sync::{Mutex, Once};
+use vfs::object::OpenFile;
 
 use crate::process::Process;
 use crate::process::attributes::Attributes;
@@ -43,6 +45,8 @@ pub struct Thread {
     pub cpu_time: AtomicU64,
     /// Monotonic ns at which the present time slice began; 0 while it does not run.
     pub slice_started: AtomicU64,
+    /// Its rings, by the index that `io_uring_enter(2)` takes in place of a descriptor.
+    pub rings: Mutex<Vec<Option<Arc<OpenFile>>>>,
     task: Once<Shared<Task>>,
 }
 
@@ -69,6 +73,7 @@ impl Thread {
             exit_status: AtomicU32::new(0),
             cpu_time: AtomicU64::new(0),
             slice_started: AtomicU64::new(0),
+            rings: Mutex::new(Vec::new()),
             task: Once::new(),
         })
     }

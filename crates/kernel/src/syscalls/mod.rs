@@ -3,7 +3,7 @@
 //! Each family offers two functions: `at_once` finishes what needs no wait and gives `None` for what
 //! it does not have or what would wait; `waiting` is asked then, and may await.
 
-pub mod aio;
+pub(crate) mod aio;
 mod families;
 pub mod files;
 pub mod ipc;

@@ -136,6 +136,9 @@ fn details(file: &OpenFile) -> String {
         let number = process.living_number().map_or(-1, i64::from);
         return format!("Pid:\t{number}\nNSpid:\t{number}\n");
     }
+    if let Some((_, details)) = file.object().shown() {
+        return details;
+    }
     let mut text = String::new();
     if let Some(queue) = file.downcast::<Inotify>() {
         for watch in queue.watches() {
@@ -212,6 +215,8 @@ fn unnamed(file: &OpenFile) -> String {
         "anon_inode:[signalfd]".into()
     } else if file.downcast::<PidFd>().is_some() {
         "anon_inode:[pidfd]".into()
+    } else if let Some((name, _)) = file.object().shown() {
+        format!("anon_inode:{name}")
     } else {
         format!("anon_inode:[{}]", inode())
     }

@@ -63,7 +63,7 @@ pub(super) fn lseek(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
 
 /// The open file of the first argument, if it is more than a name.
 pub(super) fn open_file(cx: &Context<'_>, args: &Arguments) -> Result<Arc<OpenFile>> {
-    let file = cx.process.files.get(args.fd(0))?;
+    let file = cx.file(args.fd(0))?;
     if file.status().contains(Status::PATH) {
         return Err(Errno::EBADF.because("the descriptor only names a file (O_PATH)"));
     }

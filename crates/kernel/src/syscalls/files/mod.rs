@@ -24,7 +24,7 @@ mod splice;
 mod stat;
 mod terminal;
 mod timerfd;
-mod transfer;
+pub(super) mod transfer;
 
 use abi::errno::Result;
 use abi::nr;

@@ -3,6 +3,7 @@
 //! Source: read(2), pread(2), readv(2), write(2). Differs from Linux: two threads that use one
 //! description's position at once are kept apart only as long as neither waits for the host.
 
+mod lent;
 mod straight;
 
 use alloc::sync::Arc;
@@ -21,6 +22,7 @@ use crate::process::limits::{INFINITY, Resource};
 use crate::signal::info::Info;
 use crate::signal::{Signal, send};
 
+pub(in crate::syscalls) use lent::{Asked, lent, lent_at_once};
 pub(in crate::syscalls) use straight::{plain_at_once, read};
 
 bitflags::bitflags! {

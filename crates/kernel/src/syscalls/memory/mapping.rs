@@ -187,10 +187,11 @@ fn source(
     } else {
         Arc::clone(open) as Arc<dyn Described>
     };
+    let (pages, offset) = open.object().mapped_at(offset).unzip();
     Ok(Some(FileSource {
-        pages: open.object().pages(),
+        pages,
         file: Some(file),
-        offset,
+        offset: offset.unwrap_or(0),
         readable: open.readable(),
         writable: may_write,
         executable: executable && !secret,

@@ -9,7 +9,7 @@ use crate::syscalls::signals::dispositions;
 ///
 /// # Errors
 /// EFAULT; EINVAL for a wrong size.
-pub(super) fn begin(cx: &Context<'_>, address: u64, size: usize) -> Result<()> {
+pub(in crate::syscalls) fn begin(cx: &Context<'_>, address: u64, size: usize) -> Result<()> {
     if address != 0 {
         let mask = dispositions::read_set(cx, address, size)?;
         cx.thread.signals.set_temporary_mask(mask);
@@ -18,7 +18,7 @@ pub(super) fn begin(cx: &Context<'_>, address: u64, size: usize) -> Result<()> {
 }
 
 /// Goes back to the old mask, unless a signal interrupted the call: then delivery does that.
-pub(super) fn end<T>(cx: &Context<'_>, result: Result<T>) -> Result<T> {
+pub(in crate::syscalls) fn end<T>(cx: &Context<'_>, result: Result<T>) -> Result<T> {
     let interrupted =
         matches!(result, Err(Error { errno: Errno::EINTR | Errno::ERESTARTNOHAND, .. }));
     if !interrupted {

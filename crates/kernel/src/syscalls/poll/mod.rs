@@ -1,10 +1,10 @@
 //! Waiting for several objects: poll, select, epoll.
 
 mod epoll;
-mod mask;
+pub(super) mod mask;
 mod polling;
 mod selecting;
-mod wait;
+pub(super) mod wait;
 
 use abi::errno::Result;
 use abi::nr;

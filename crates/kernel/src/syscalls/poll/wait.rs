@@ -13,7 +13,7 @@ use crate::context::{Context, Interrupted};
 
 /// How long a call may wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Patience {
+pub(in crate::syscalls) enum Patience {
     /// Not at all.
     None,
     /// Until a monotonic instant, ns.
@@ -24,7 +24,7 @@ pub(super) enum Patience {
 
 impl Patience {
     /// So many ns from now on; `None`: for ever.
-    pub(super) fn lasting(time: Option<u64>) -> Self {
+    pub(in crate::syscalls) fn lasting(time: Option<u64>) -> Self {
         match time {
             None => Self::Endless,
             Some(0) => Self::None,
@@ -33,12 +33,12 @@ impl Patience {
     }
 
     /// Milliseconds as poll(2) takes them: negative means for ever.
-    pub(super) fn from_milliseconds(time: i32) -> Self {
+    pub(in crate::syscalls) fn from_milliseconds(time: i32) -> Self {
         Self::lasting(u64::try_from(time).ok().map(|time| time * 1_000_000))
     }
 
     /// The instant; `None`: for ever.
-    pub(super) fn deadline(self) -> Option<u64> {
+    pub(in crate::syscalls) fn deadline(self) -> Option<u64> {
         match self {
             Self::None => Some(0),
             Self::Until(deadline) => Some(deadline),
@@ -47,7 +47,7 @@ impl Patience {
     }
 
     /// What is left of it, ns; `None`: for ever.
-    pub(super) fn left(self) -> Option<u64> {
+    pub(in crate::syscalls) fn left(self) -> Option<u64> {
         self.deadline().map(|deadline| deadline.saturating_sub(platform::clock::now()))
     }
 }
@@ -58,7 +58,7 @@ impl Patience {
 ///
 /// # Errors
 /// [`Interrupted`] by a signal.
-pub(super) async fn wait<T>(
+pub(in crate::syscalls) async fn wait<T>(
     cx: &Context<'_>,
     files: &[Arc<OpenFile>],
     patience: Patience,
@@ -93,7 +93,7 @@ pub(super) async fn wait<T>(
 ///
 /// Who merely polls takes nothing out of the object, so a wake-up that chose it belongs to the next in
 /// that queue: the listeners are dropped instead of being awaited to their end.
-fn one_wake_up<'a>(
+pub(in crate::syscalls) fn one_wake_up<'a>(
     listening: &'a mut [(&WaitQueue, Listener<'_>)],
 ) -> impl Future<Output = ()> + Unpin + 'a {
     let mut registered = false;

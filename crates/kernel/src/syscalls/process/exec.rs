@@ -27,7 +27,7 @@ use crate::process::futex;
 use crate::process::load::{self, Executable, Loaded, Prepared, Wanted};
 use crate::process::{Thread, run};
 use crate::signal::ThreadSignals;
-use crate::syscalls::files;
+use crate::syscalls::{aio, files};
 
 const AT_FDCWD: Fd = -100;
 
@@ -215,6 +215,8 @@ async fn replace(cx: &mut Context<'_>, prepared: Prepared) -> Result<Loaded> {
     futex::leave_robust_list(cx);
     cx.thread.robust_list.store(0, Ordering::Relaxed);
     cx.thread.clear_child_tid.store(0, Ordering::Relaxed);
+    aio::ring::end_all(cx.process).await;
+    cx.thread.rings.lock().clear();
     cx.memory().clear();
     let loaded = prepared.install(cx.process).await?;
     for file in cx.process.files.remove_on_exec() {

@@ -40,7 +40,7 @@ pub(super) fn type_number(kind: Kind) -> u32 {
 /// # Errors
 /// EBADF, ENOTSOCK.
 pub(super) fn open(cx: &Context<'_>, fd: Fd) -> Result<Arc<OpenFile>> {
-    let file = cx.process.files.get(fd)?;
+    let file = cx.file(fd)?;
     if file.status().contains(Status::PATH) {
         return Err(Errno::EBADF.because("the descriptor only names a file"));
     }

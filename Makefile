@@ -11,7 +11,7 @@ FUZZ_SECONDS ?= 60
 
 FAST_CRATES := -p adyton-abi -p adyton-executor -p adyton-storage -p adyton-vfs -p adyton-kernel
 
-.PHONY: setup build build-fast demo test check lint format bench docs docs-bench table fuzz lock clean
+.PHONY: setup build build-fast demo test test-full check lint format bench docs docs-bench table fuzz lock clean
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -19,6 +19,7 @@ help:
 	@echo "make setup   install what the tree needs: packages, .venv, crates"
 	@echo "make demo    run programs inside an enclave and compare with Linux"
 	@echo "make test    all tests          make check   the quick ones (under 3 minutes)"
+	@echo "make test-full   other runtimes, CPython's own tests, random sequences: an hour"
 	@echo "make build   build and install into .venv (build-fast: quicker to build, for development)"
 	@echo "make bench   compare with Linux          make docs    the site, into site/"
 	@echo "make fuzz    look for inputs that break a decoder, FUZZ_SECONDS each"
@@ -70,6 +71,18 @@ REPLAY := cargo test --manifest-path fuzz/Cargo.toml --target-dir $(or $(CARGO_T
 # changes every crate, so they are built apart.
 MODELS := RUSTFLAGS="--cfg loom" cargo test --release --locked --quiet \
     --target-dir $(or $(CARGO_TARGET_DIR),target)/loom
+
+# What takes too long, or needs too much, for each change: other runtimes and libraries, CPython's own tests, random
+# sequences of calls for ten minutes.
+test-full: build $(VENV)-full/.complete
+	$(PYTEST) -q -rA --durations=15 -m full $(ARGS) tests
+	$(PYTEST) -q --sequence-seconds 600 tests/sequences/test_sequences.py
+
+$(VENV)-full/.complete: requirements/full.txt requirements/apt-full.txt
+	tools/install_packages.sh requirements/apt-full.txt
+	$(PYTHON) -m venv $(VENV)-full
+	$(VENV)-full/bin/pip install --quiet --require-hashes -r requirements/full.txt
+	touch $@
 
 test: build
 	cargo test --workspace --exclude adyton-enclave --locked --quiet

@@ -46,6 +46,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "smoke: the few programs that `make check` runs inside an enclave"
     )
+    config.addinivalue_line(
+        "markers", "full: takes too long, or needs too much, for each change; `make test-full`"
+    )
 
 
 @pytest.fixture(scope="session")

@@ -46,8 +46,8 @@ _IN_C = {
 }
 
 
-# Answered with ENOSYS on purpose: an arm in the source, but not there.
-_REFUSED = {"FORK", "VFORK"}
+# Answered with ENOSYS until there are new processes: an arm in the source, but not there.
+_NO_PROCESSES = {"FORK", "VFORK"}
 
 
 def names() -> dict[str, tuple[int, str]]:
@@ -71,9 +71,34 @@ def implemented() -> set[str]:
     """Constants that some family's function has an arm for."""
     found: set[str] = set()
     for path in KERNEL.rglob("*.rs"):
-        if path.name not in {"table.rs", "families.rs"}:
+        if path.name not in {"table.rs", "families.rs", "refused.rs"}:
             found |= set(re.findall(r"\bnr::([A-Z0-9_]+)", path.read_text()))
-    return found - _REFUSED
+    return found - _NO_PROCESSES - refused().keys()
+
+
+def refused() -> dict[str, str]:
+    """Constant to errno of the calls that are refused by design: the kernel's own table of them."""
+    text = (KERNEL / "refused.rs").read_text()
+    rows = re.findall(r"\(nr::(\w+),\s*Errno::(\w+)", re.sub(r"//[^\n]*", "", text))
+    return dict(rows)
+
+
+def states() -> dict[str, dict[str, object]]:
+    """Name to number, state (`there`, `refused`, `missing`), and errno, family where there are."""
+    there, turned_away, family_of = implemented(), refused(), families()
+    found: dict[str, dict[str, object]] = {}
+    for constant, (number, name) in sorted(names().items(), key=lambda item: item[1]):
+        row: dict[str, object] = {"number": number}
+        if constant in turned_away:
+            row |= {"state": "refused", "errno": turned_away[constant]}
+        elif constant in there:
+            row["state"] = "there"
+        else:
+            row |= {"state": "missing", "errno": "ENOSYS"}
+        if constant in family_of:
+            row["family"] = family_of[constant]
+        found[name] = row
+    return found
 
 
 def tested_by(name: str) -> list[str]:
@@ -101,10 +126,15 @@ def _code(path: Path) -> str:
 
 def page() -> str:
     """The whole page."""
-    known, family_of, there = names(), families(), implemented()
+    known, family_of, there, turned_away = names(), families(), implemented(), refused()
     rows = []
     missing = []
+    refusals = []
     for constant, (number, name) in sorted(known.items(), key=lambda item: item[1]):
+        if constant in turned_away:
+            programs = ", ".join(f"`{program}`" for program in tested_by(name)[:4])
+            refusals.append(f"| {number} | `{name}` | {turned_away[constant]} | {programs} |")
+            continue
         if constant not in there:
             missing.append(name)
             continue
@@ -125,6 +155,14 @@ def page() -> str:
             "| number | call | family | tried by |",
             "|---:|---|---|---|",
             *rows,
+            "",
+            "## Refused by design",
+            "",
+            "What a Linux answers that is built or set up without them: no line on standard error.",
+            "",
+            "| number | call | errno | tried by |",
+            "|---:|---|---|---|",
+            *refusals,
             "",
             "## Not there",
             "",

@@ -214,7 +214,7 @@ syncfs             fd
 sendmmsg           fd ptr int msg
 getcpu             ptr ptr ptr
 renameat2          dirfd path dirfd path rename
-seccomp            int hex ptr
+seccomp            seccompop hex ptr
 getrandom          buf size getrandom
 memfd_create       string memfd
 execveat           dirfd path strings environment at

@@ -149,6 +149,7 @@ _CHOICES: dict[str, dict[int, str]] = {
     "epollop": constants.EPOLL_OPERATIONS,
     "ioctl": constants.IOCTLS,
     "prctl": constants.PRCTLS,
+    "seccompop": constants.SECCOMP,
     "how": {0: "SIG_BLOCK", 1: "SIG_UNBLOCK", 2: "SIG_SETMASK"},
     "madvise": constants.prefixed(mmap, "MADV_")
     | {102: "MADV_GUARD_INSTALL", 103: "MADV_GUARD_REMOVE"},

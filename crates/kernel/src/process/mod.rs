@@ -17,6 +17,7 @@ pub mod procfs;
 pub mod registry;
 pub mod rseq;
 pub mod run;
+pub mod seccomp;
 pub mod settings;
 pub mod terminal;
 pub mod thread;

@@ -20,6 +20,7 @@ use crate::context::{Context, Interrupted, Killable};
 use crate::memory::Access;
 use crate::memory::refusal::Outcome;
 use crate::process::interception::Stood;
+use crate::process::seccomp::enforce::{self, Verdict};
 use crate::process::{Thread, exit, procfs, rseq, vsyscall};
 use crate::signal::deliver::{self, InterruptedCall};
 use crate::signal::fault::{self, DEBUG, FETCH, GENERAL_PROTECTION, PAGE_FAULT};
@@ -158,7 +159,11 @@ fn old_call(cx: &mut Context<'_>, raised: &Fault) {
     let traced =
         cx.kernel.trace.wants(old.number).then(|| trace::record::begin(cx, old.number, &args));
     let unknown = || Err(Errno::ENOSYS.because("this call waits"));
-    let result = table::at_once(cx, old.number, &args).unwrap_or_else(unknown);
+    let result = match enforce::verdict(cx, old.number, &args) {
+        Verdict::Allowed => table::at_once(cx, old.number, &args).unwrap_or_else(unknown),
+        Verdict::Gives(result) => result,
+        Verdict::Ended => return,
+    };
     if let Some(record) = traced {
         trace::record::call(record, cx, old.number, &args, &result);
     }
@@ -197,13 +202,34 @@ async fn call(cx: &mut Context<'_>) {
 fn call_at_once(cx: &mut Context<'_>) -> bool {
     let (number, args) = asked(cx);
     cx.kernel.trace.count(number);
-    if cx.kernel.trace.wants(number) {
-        cx.record = Some(Box::new(trace::record::begin(cx, number, &args)));
+    if cx.kernel.trace.watched() && !passes(cx, number, &args) {
+        return true;
     }
     // Looked at where it lies: moved, it would be read before its parts have reached the cache.
     let Some(result) = &table::at_once(cx, number, &args) else { return false };
     returned(cx, number, &args, result);
     true
+}
+
+/// Looks at a call before it is carried out: for the trace, and whether the thread may make it. False: it
+/// was answered instead.
+#[cold]
+#[inline(never)]
+fn passes(cx: &mut Context<'_>, number: usize, args: &Arguments) -> bool {
+    if cx.kernel.trace.wants(number) {
+        cx.record = Some(Box::new(trace::record::begin(cx, number, args)));
+    }
+    match enforce::verdict(cx, number, args) {
+        Verdict::Allowed => return true,
+        Verdict::Gives(result) => {
+            if let Some(record) = cx.record.take() {
+                trace::record::call(*record, cx, number, args, &result);
+            }
+            enforce::leave(cx, result);
+        }
+        Verdict::Ended => cx.record = None,
+    }
+    false
 }
 
 async fn call_waiting(cx: &mut Context<'_>) {

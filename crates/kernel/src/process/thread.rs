@@ -13,6 +13,7 @@ use crate::process::Process;
 use crate::process::attributes::Attributes;
 use crate::process::futex::Waiter;
 use crate::process::rseq::Rseq;
+use crate::process::seccomp::Seccomp;
 use crate::signal::ThreadSignals;
 
 /// A thread: what its task and others need to know of it.
@@ -33,6 +34,8 @@ pub struct Thread {
     pub futex: Shared<Waiter>,
     /// The priority-inheriting lock that it waits for; 0 none.
     pub waits_on: AtomicU64,
+    /// The calls that it has given up.
+    pub seccomp: Seccomp,
     /// Priority, personality and the like.
     pub attributes: Attributes,
     /// Its name, NUL-padded.
@@ -67,6 +70,7 @@ impl Thread {
             robust_list: AtomicU64::new(0),
             futex: Waiter::new(),
             waits_on: AtomicU64::new(0),
+            seccomp: Seccomp::default(),
             attributes: Attributes::new(),
             name: Mutex::new(name),
             ending: AtomicBool::new(false),

@@ -26,6 +26,8 @@ pub const SI_TIMER: i32 = -2;
 const SI_SIGIO: i32 = -5;
 /// `si_code`: sent by tkill(2) or tgkill(2).
 pub const SI_TKILL: i32 = -6;
+/// `si_code` of SIGSYS: a seccomp filter's.
+const SYS_SECCOMP: i32 = 1;
 /// `si_code`: the lowest that Linux itself knows.
 const SI_ASYNCNL: i32 = -60;
 
@@ -64,6 +66,16 @@ impl Info {
     /// About an instruction: `address` is where it failed.
     pub fn fault(signal: Signal, code: i32, address: u64) -> Self {
         Self::new(signal, code).put(16, address.to_le_bytes())
+    }
+
+    /// A seccomp filter answered a call with a trap: where it was made, its number and architecture,
+    /// and the filter's 16 bits.
+    pub fn seccomp(place: u64, number: u32, architecture: u32, value: u16) -> Self {
+        let info = Self::new(Signal::SYS, SYS_SECCOMP);
+        Self { errno: value.into(), ..info }
+            .put(16, place.to_le_bytes())
+            .put(24, number.to_le_bytes())
+            .put(28, architecture.to_le_bytes())
     }
 
     /// A POSIX timer expired; `overrun` more times than this signal says.

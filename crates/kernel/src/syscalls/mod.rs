@@ -11,6 +11,7 @@ pub mod memory;
 pub mod mounts;
 pub mod poll;
 pub mod process;
+mod refused;
 pub mod security;
 pub mod signals;
 pub mod sockets;

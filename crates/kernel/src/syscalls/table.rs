@@ -9,8 +9,8 @@ use abi::{Errno, nr};
 use crate::arguments::Arguments;
 use crate::context::Context;
 use crate::syscalls::{
-    aio, families, files, ipc, memory, mounts, poll, process, security, signals, sockets, system,
-    time,
+    aio, families, files, ipc, memory, mounts, poll, process, refused, security, signals, sockets,
+    system, time,
 };
 
 /// Whose call it is.
@@ -189,6 +189,9 @@ pub(crate) async fn of_family(
         Family::None => None,
     };
     done.unwrap_or_else(|| {
+        if let Some(error) = refused::refusal(number) {
+            return Err(error);
+        }
         cx.kernel.trace.unsupported(cx, number, args);
         Err(Errno::ENOSYS.because("the call is not supported yet"))
     })

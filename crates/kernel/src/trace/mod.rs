@@ -35,6 +35,8 @@ pub struct Trace {
     on: bool,
     /// A core file is wanted.
     core: bool,
+    /// Calls are looked at before they are carried out: for the trace, or for seccomp filters.
+    watched: AtomicBool,
     /// Numbers that are traced; empty: all.
     filter: Vec<usize>,
     /// Records that were not handed out yet.
@@ -66,6 +68,7 @@ impl Trace {
             decoded,
             on: decoded && filter.is_some(),
             core: decoded && core,
+            watched: AtomicBool::new(decoded && filter.is_some()),
             filter: numbers,
             buffer: Mutex::new(Vec::new()),
             trapped: AtomicU64::new(0),
@@ -79,6 +82,17 @@ impl Trace {
     #[inline]
     pub(crate) fn count(&self, number: usize) {
         self.calls.count(number);
+    }
+
+    /// Whether calls are to be looked at: the one question that each call asks.
+    #[inline]
+    pub(crate) fn watched(&self) -> bool {
+        self.watched.load(Ordering::Relaxed)
+    }
+
+    /// Has calls looked at from now on; a thread is restricted.
+    pub(crate) fn watch(&self) {
+        self.watched.store(true, Ordering::Relaxed);
     }
 
     /// Whether a call is to be recorded.

@@ -298,9 +298,10 @@ fn rights(subject: &Subject) -> String {
     let every = u64::MAX >> (64 - vcpus.clamp(1, 64));
     let allowed = subject.thread.task().map_or(u64::MAX, |task| task.allowed()) & every;
     let privileges = u8::from(subject.thread.attributes.get().no_new_privileges);
+    let (mode, filters) = subject.thread.seccomp.get().shown();
     format!(
         "CapInh:\t{:016x}\nCapPrm:\t{held:016x}\nCapEff:\t{held:016x}\nCapBnd:\t{all:016x}\n\
-         CapAmb:\t{:016x}\nNoNewPrivs:\t{privileges}\nSeccomp:\t0\nSeccomp_filters:\t0\n\
+         CapAmb:\t{:016x}\nNoNewPrivs:\t{privileges}\nSeccomp:\t{mode}\nSeccomp_filters:\t{filters}\n\
          Cpus_allowed:\t{allowed:x}\nCpus_allowed_list:\t{}\nMems_allowed:\t1\n\
          Mems_allowed_list:\t0\nvoluntary_ctxt_switches:\t0\nnonvoluntary_ctxt_switches:\t0\n",
         0,

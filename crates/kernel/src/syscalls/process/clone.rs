@@ -205,6 +205,11 @@ fn make(cx: &mut Context<'_>, wanted: &CloneArgs, number: Option<u32>) -> Result
         if cx.process.ending.load(Ordering::SeqCst) || cx.thread.ending.load(Ordering::SeqCst) {
             return Err(Errno::EAGAIN.because("the process ends"));
         }
+        // Under the lock, so that a filter for all threads misses none.
+        thread.seccomp.set(cx.thread.seccomp.get());
+        if cx.thread.attributes.get().no_new_privileges {
+            thread.attributes.change(|values| values.no_new_privileges = true);
+        }
         threads.insert(tid, Arc::clone(&thread));
     }
     if flags.contains(Flags::PIDFD)

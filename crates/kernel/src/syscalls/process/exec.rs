@@ -249,6 +249,7 @@ fn begin(cx: &mut Context<'_>, loaded: Loaded) {
     let process = Arc::clone(cx.process);
     let first = Thread::new(cx.process.pid, process, signals, loaded.name);
     first.attributes.change(|values| *values = cx.thread.attributes.get());
+    first.seccomp.set(cx.thread.seccomp.get());
     first.cpu_time.store(cx.thread.cpu_time.load(Ordering::Relaxed), Ordering::Relaxed);
     {
         // One of them is there at any time, and never both.

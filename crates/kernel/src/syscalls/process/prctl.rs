@@ -11,6 +11,7 @@ use crate::arguments::Arguments;
 use crate::context::Context;
 use crate::process::attributes::TIMER_SLACK;
 use crate::signal::number::Signal;
+use crate::syscalls::security::seccomp;
 
 const SET_PDEATHSIG: i32 = 1;
 const GET_PDEATHSIG: i32 = 2;
@@ -23,6 +24,7 @@ const TIMER_CREATE_RESTORE_IDS: i32 = 77;
 const SET_NAME: i32 = 15;
 const GET_NAME: i32 = 16;
 const GET_SECCOMP: i32 = 21;
+const SET_SECCOMP: i32 = 22;
 const CAPBSET_READ: i32 = 23;
 const GET_TSC: i32 = 25;
 const SET_TSC: i32 = 26;
@@ -87,7 +89,9 @@ pub(super) fn prctl(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
             Ok(0)
         }
         CAPBSET_READ if value <= LAST_CAPABILITY => Ok(1),
-        GET_SECCOMP | GET_SECUREBITS => Ok(0),
+        GET_SECCOMP => Ok(cx.thread.seccomp.get().shown().0.into()),
+        SET_SECCOMP => seccomp::by_prctl(cx, args),
+        GET_SECUREBITS => Ok(0),
         GET_TSC => cx.write(value, &1_i32).map(|()| 0),
         SET_TSC if value == TSC_ENABLE => Ok(0),
         SET_TSC => Err(Errno::EINVAL.because("reading the timestamp counter can't be forbidden")),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import importlib.util
 import json
 import os
 import platform
@@ -22,11 +23,12 @@ from pathlib import Path
 
 TARGET = "x86_64-unknown-linux-gnu"
 PROFILES = ("release", "fast")
-IMAGE, RUNNER, TWIN, RECORD = (
+IMAGE, RUNNER, TWIN, RECORD, CALLS = (
     "adyton-enclave",
     "adyton-runner",
     "adyton-enclave.debug",
     "adyton-build.json",
+    "adyton-calls.json",
 )
 
 
@@ -61,7 +63,19 @@ def build(root: Path, *, profile: str = "release") -> Path:
     _install(destination / RUNNER, strip((output / RUNNER).read_bytes()), 0o755)
     record = {"profile": profile, "image_sha256": hashlib.sha256(image).hexdigest()}
     _install(destination / RECORD, json.dumps(record).encode(), 0o644)
+    _install(destination / CALLS, _calls(root), 0o644)
     return destination
+
+
+def _calls(root: Path) -> bytes:
+    """Say which calls the image has, read from the source that it was built of."""
+    place = root / "tools" / "syscall_table.py"
+    spec = importlib.util.spec_from_file_location("syscall_table", place)
+    if spec is None or spec.loader is None:
+        raise BuildError(f"{place} is missing from the source")
+    table = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(table)
+    return json.dumps(table.states(), indent=1).encode() + b"\n"
 
 
 def strip(elf: bytes) -> bytes:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from adyton.cli import bench, info, measure, options, stat, trace
+from adyton.cli import bench, check, info, measure, options, stat, trace
 from adyton.errors import UsageError
 
 if TYPE_CHECKING:
@@ -148,6 +148,23 @@ application.command("trace")(
 def _info(*, json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
     """Say what this machine offers, what of it is used, and what to do about the rest."""
     info.main(json=json)
+
+
+@application.command("check", context_settings={"allow_interspersed_args": False})
+def _check(
+    program: Annotated[list[str], typer.Argument(metavar="PROGRAM [ARG]...", show_default=False)],
+    *,
+    run: Annotated[bool, typer.Option("--run", help="Run it inside, and see.")] = False,
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="SECONDS", min=0, help="End the run after these.")
+    ] = 0,
+    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Say whether a program will run inside, and what it would miss.
+
+    Ends with 0, or with 4 when something would be missed for sure.
+    """
+    raise typer.Exit(check.main(program, run=run, json=json, timeout=timeout))
 
 
 @show.command("mrenclave")

@@ -19,6 +19,11 @@ def runner() -> str:
     return _there("adyton-runner")
 
 
+def calls() -> str:
+    """Path of the table of system calls that the image has, written when it was built."""
+    return _there("adyton-calls.json")
+
+
 def twin() -> str | None:
     """Path of the image with its symbols, or None in a package without it."""
     path = os.path.join(DIRECTORY, "adyton-enclave.debug")

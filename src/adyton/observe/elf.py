@@ -23,7 +23,8 @@ _HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
 _SEGMENT = struct.Struct("<IIQQQQQQ")
 _SECTION = struct.Struct("<IIQQQQIIQQ")
 _SYMBOL = struct.Struct("<IBBHQQ")
-_LOAD, _EH_FRAME_HEADER = 1, 0x6474E550
+_LOAD, _DYNAMIC, _INTERPRETER, _EH_FRAME_HEADER = 1, 2, 3, 0x6474E550
+_EXECUTE = 1
 _NOBITS, _COMPRESSED = 8, 0x800
 _NOTYPE, _FUNCTION, _INDIRECT = 0, 2, 10
 
@@ -65,13 +66,24 @@ class File:
         segments_at, sections_at = header[5], header[6]
         segment_size, segments, section_size, sections, names = header[9:14]
         self.loads: list[tuple[int, int, int, int]] = []
+        # (offset, length, address) of what may be executed.
+        self.code: list[tuple[int, int, int]] = []
+        # (offset, length) of the interpreter's name and of the dynamic section.
+        self.interpreter: tuple[int, int] | None = None
+        self.dynamic: tuple[int, int] | None = None
         self.unwind_table: tuple[int, int] | None = None
         for index in range(segments):
-            kind, _, offset, address, _, in_file, in_memory, _ = _SEGMENT.unpack_from(
+            kind, flags, offset, address, _, in_file, in_memory, _ = _SEGMENT.unpack_from(
                 self.data, segments_at + index * segment_size
             )
             if kind == _LOAD and offset + in_file <= len(self.data):
                 self.loads.append((offset, in_file, address, in_memory))
+                if flags & _EXECUTE:
+                    self.code.append((offset, in_file, address))
+            elif kind == _INTERPRETER:
+                self.interpreter = (offset, in_file)
+            elif kind == _DYNAMIC:
+                self.dynamic = (offset, in_file)
             elif kind == _EH_FRAME_HEADER:
                 self.unwind_table = (address, in_file)
         raw = [

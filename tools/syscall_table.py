@@ -78,9 +78,20 @@ def implemented() -> set[str]:
 
 def refused() -> dict[str, str]:
     """Constant to errno of the calls that are refused by design: the kernel's own table of them."""
-    text = (KERNEL / "refused.rs").read_text()
-    rows = re.findall(r"\(nr::(\w+),\s*Errno::(\w+)", re.sub(r"//[^\n]*", "", text))
-    return dict(rows)
+    text = _uncommented(KERNEL / "refused.rs")
+    found = dict(re.findall(r"\(nr::(\w+),\s*Errno::(\w+)", text))
+    system = _uncommented(KERNEL / "system" / "mod.rs")
+    for arm, rule in re.findall(r"((?:\|?\s*nr::\w+\s*)+)=> Rule::(\w+)", system):
+        errno = "ENOSYS" if rule == "Gone" else "EPERM"
+        found |= dict.fromkeys(re.findall(r"nr::(\w+)", arm), errno)
+    # These look at their arguments first.
+    errnos = r"nr::(\w+) => \S*refused::\w+\("
+    found |= dict.fromkeys(re.findall(errnos, system), "as for the unprivileged")
+    return found
+
+
+def _uncommented(path: Path) -> str:
+    return re.sub(r"//[^\n]*", "", path.read_text())
 
 
 def states() -> dict[str, dict[str, object]]:
@@ -158,7 +169,8 @@ def page() -> str:
             "",
             "## Refused by design",
             "",
-            "What a Linux answers that is built or set up without them: no line on standard error.",
+            "What a Linux answers that is set up without them, or to the unprivileged; ENOSYS where no",
+            "Linux has the call any more. No line on standard error.",
             "",
             "| number | call | errno | tried by |",
             "|---:|---|---|---|",

@@ -68,4 +68,6 @@ def test_programs_find_the_group_among_the_mounts(machine: Machine) -> None:
     look = f"{read}; print(*[l for l in open('/proc/self/mountinfo') if ' cgroup2 ' in l])"
     outcome = machine.run_inside(["python3", "-c", look])
     assert outcome.stdout.startswith(b"True\n"), outcome.described()
-    assert b" /sys/fs/cgroup rw,nosuid,nodev,noexec - cgroup2 cgroup rw\n" in outcome.stdout
+    assert (
+        b" /sys/fs/cgroup rw,nosuid,nodev,noexec,relatime - cgroup2 cgroup2 rw\n" in outcome.stdout
+    )

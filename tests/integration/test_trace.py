@@ -27,8 +27,8 @@ kill\(1, SIGUSR1\) = 0
 --- SIGUSR1 {si_signo=SIGUSR1, si_code=SI_USER, si_pid=1} ---
 write\(1, "handled\\n", 8\) = 8
 rt_sigreturn\(\) = 0x0
-bpf\(0x1, 0x2, 0x3, .*\) = -1 ENOSYS \(Function not implemented\)
-bpf\(0x1, 0x2, 0x3, .*\) = -1 ENOSYS \(Function not implemented\)
+mq_notify\(0x1, 0x2, 0x3, .*\) = -1 ENOSYS \(Function not implemented\)
+mq_notify\(0x1, 0x2, 0x3, .*\) = -1 ENOSYS \(Function not implemented\)
 syscall_1000\(0x1, 0x2, .*\) = -1 ENOSYS \(Function not implemented\)
 exit_group\(3\) = \?
 \+\+\+ exited with 3 \+\+\+
@@ -56,7 +56,7 @@ def test_lines_as_strace_has_them(machine: Machine, tmp_path: Path, program: str
     lines = [line.split("  # ")[0] for line in stderr.splitlines()]
     said = [line for line in lines if line.startswith("adyton: ")]
     assert len(said) == 1
-    assert said[0].startswith("adyton: bpf(0x1, 0x2, 0x3, ")
+    assert said[0].startswith("adyton: mq_notify(0x1, 0x2, 0x3, ")
     assert said[0].endswith("is not supported: ENOSYS (process 1)")
     traced = [line for line in lines if not line.startswith("adyton: ")]
     expected = EXPECTED.strip().splitlines()
@@ -81,7 +81,7 @@ def test_a_summary(machine: Machine, tmp_path: Path, program: str) -> None:
     rows = {line.split()[-1]: line.split() for line in lines[2:-2]}
     assert rows["write"][3] == "2"
     assert rows["openat"][3:5] == ["1", "1"]
-    assert rows["bpf"][3:5] == ["2", "2"]
+    assert rows["mq_notify"][3:5] == ["2", "2"]
     assert lines[-1].split()[-1] == "total"
     assert set(rows) <= set(numbers.NUMBERS)
 
@@ -101,7 +101,7 @@ def test_a_filter(machine: Machine, tmp_path: Path, program: str) -> None:
 def test_a_file_gets_the_trace_alone(machine: Machine, tmp_path: Path, program: str) -> None:
     status, stdout, stderr = trace(machine, tmp_path, "-T", "-o", "trace.txt", program)
     assert (status, stdout) == (3, "handled\n")
-    assert [line[:11] for line in stderr.splitlines()] == ["adyton: bpf"]
+    assert [line[:18] for line in stderr.splitlines()] == ["adyton: mq_notify("]
     lines = (tmp_path / "trace.txt").read_text().splitlines()
     assert lines[-1] == "+++ exited with 3 +++"
     assert re.fullmatch(r"getpid\(\) = 1 <0\.\d{6}>", lines[-10])
@@ -122,7 +122,7 @@ def test_json(machine: Machine, tmp_path: Path, program: str) -> None:
 def test_a_full_disk(machine: Machine, tmp_path: Path, program: str) -> None:
     status, stdout, stderr = trace(machine, tmp_path, "-o", "/dev/full", program)
     assert (status, stdout) == (3, "handled\n")
-    lines = [line for line in stderr.splitlines() if not line.startswith("adyton: bpf(")]
+    lines = [line for line in stderr.splitlines() if not line.startswith("adyton: mq_notify(")]
     assert lines == ["adyton: trace: /dev/full: No space left on device; the rest is dropped"]
 
 
@@ -141,7 +141,7 @@ def test_missing_calls_are_named_once(machine: Machine, program: str) -> None:
     outcome = machine.run_inside([program])
     lines = outcome.stderr.decode().splitlines()
     assert len(lines) == 1
-    assert lines[0].startswith("adyton: bpf(0x1, 0x2, 0x3, ")
+    assert lines[0].startswith("adyton: mq_notify(0x1, 0x2, 0x3, ")
 
 
 def test_counters(machine: Machine, tmp_path: Path, program: str) -> None:
@@ -155,7 +155,7 @@ def test_counters(machine: Machine, tmp_path: Path, program: str) -> None:
     assert sum(v for k, v in stat["exits"].items() if k != "total") == stat["exits"]["total"]
     calls = stat["syscalls"]
     assert sum(v for k, v in calls.items() if k != "total") == calls["total"]
-    assert (calls["bpf"], calls["other"], calls["getpid"]) == (2, 1, 1)
+    assert (calls["mq_notify"], calls["other"], calls["getpid"]) == (2, 1, 1)
     sites = {"trapped", "patched_sites", "learned_sites", "unpatched_sites"}
     assert sites <= stat["interception"].keys()
     assert {"submitted", "completed", "enters"} <= set(stat["rings"])

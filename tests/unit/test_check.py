@@ -207,3 +207,22 @@ def test_folders_of_the_linker(tmp_path: Path) -> None:
     (tmp_path / "ld.so.conf").write_text("include *.conf\n/own\nrelative\n")
     assert closure.configured(str(tmp_path / "ld.so.conf"))[-1] == "/own"
     assert "/from/include" in closure.configured(str(tmp_path / "ld.so.conf"))
+
+
+@pytest.mark.parametrize(
+    ("status", "certainty"),
+    [
+        (0, None),
+        (3, None),
+        (254, None),
+        (125, "sure"),
+        (127, "sure"),
+        (139, "maybe"),
+        (-9, "maybe"),
+    ],
+)
+def test_how_a_run_ended(status: int, certainty: str | None) -> None:
+    verdict = check.Verdict("/bin/program")
+    check.add_end(verdict, status)
+    assert [row.certainty for row in verdict.findings] == ([certainty] if certainty else [])
+    assert verdict.will_run == (certainty != "sure")

@@ -45,13 +45,14 @@ def _run(verdict: Verdict, words: Sequence[str], directory: str, timeout: float)
         paths = os.pathsep.join(os.path.abspath(path) for path in sys.path if path)
         try:
             # Its output is its own; what is said of it here goes behind.
-            subprocess.run(
+            ended = subprocess.run(
                 [*command, "--", *words],
                 check=False,
                 stdout=sys.stderr,
                 env={**os.environ, "PYTHONPATH": paths},
                 timeout=timeout or None,
             )
+            check.add_end(verdict, ended.returncode)
         except subprocess.TimeoutExpired:
             sys.stderr.write(f"adyton: check: ended after {timeout:g} s, as --timeout says\n")
         except OSError as error:

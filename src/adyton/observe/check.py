@@ -26,6 +26,11 @@ SURE = "sure"
 # What a library could call, and perhaps never does.
 MAYBE = "maybe"
 
+# The highest number of a signal.
+_SIGNALS = 64
+# A file that these don't find is missed; other calls may only have asked whether it is there.
+_OPENING = frozenset({"open", "openat", "openat2", "execve", "execveat"})
+
 # Functions of the C library whose name is not the call's, by the call that they make.
 _FUNCTIONS = {
     "vfork": ("posix_spawn", "posix_spawnp", "system", "popen"),
@@ -49,6 +54,7 @@ _DO = {
     "library": "install it, or name its folder in LD_LIBRARY_PATH",
     "program": "name an executable of x86-64 or a script",
     "file": "offer it with `-v {name}:{name}`",
+    "ended": "compare with a run on Linux; `adyton run` prints where it was",
     "seen": "look at the call with `adyton trace -F {call}`",
 }
 
@@ -57,7 +63,7 @@ _DO = {
 class Finding:
     """One thing that a program would miss."""
 
-    kind: str  # call, library, file, program
+    kind: str  # call, library, file, program, run
     name: str
     certainty: str
     why: str
@@ -183,6 +189,16 @@ def _missing(
         yield Finding("call", call, certainty, why, _DO["call"], errno, where)
 
 
+def add_end(verdict: Verdict, status: int) -> None:
+    """Add what the exit status of a traced run says; 125 to 127 are not the program's own."""
+    if 125 <= status <= 127:
+        why = f"the run did not start: exit status {status}, and a line that says why"
+        verdict.findings.append(Finding("run", verdict.program, SURE, why, _DO["program"]))
+    elif 0 < (number := status - 128 if status >= 128 else -status) <= _SIGNALS:
+        why = f"the run was ended by signal {number}; see whether it is so on Linux too"
+        verdict.findings.append(Finding("run", verdict.program, MAYBE, why, _DO["ended"]))
+
+
 def add_run(verdict: Verdict, lines: Iterable[str], *, directory: str) -> None:
     """Add what a traced run missed: `lines` are the JSON of `adyton trace --json`."""
     verdict.ran = True
@@ -224,7 +240,8 @@ def _seen(event: Mapping[str, Any], directory: str) -> Iterator[Finding]:
                 continue
             advice = _DO["file"].format(name=place)
             why = f"{name} did not find it inside; it is on this host"
-            yield Finding("file", place, SURE, why, advice, errno, RUN)
+            certainty = SURE if name in _OPENING else MAYBE
+            yield Finding("file", place, certainty, why, advice, errno, RUN)
 
 
 def _advice(call: str) -> str:

@@ -26,8 +26,8 @@ int main(void)
     lseek(ends[0], 0, SEEK_END);
     clock_nanosleep(CLOCK_MONOTONIC, 0, &moment, 0);
     kill(getpid(), SIGUSR1);
-    syscall(SYS_bpf, 1, 2, 3);
-    syscall(SYS_bpf, 1, 2, 3);
+    syscall(SYS_mq_notify, 1, 2, 3);
+    syscall(SYS_mq_notify, 1, 2, 3);
     syscall(1000, 1, 2);
     return 3;
 }

@@ -132,7 +132,10 @@ def tested_by(name: str) -> list[str]:
 def _code(path: Path) -> str:
     """A C program without its comments and strings."""
     text = re.sub(r"/\*.*?\*/|//[^\n]*", " ", path.read_text(), flags=re.DOTALL)
-    return re.sub(r'"(?:\\.|[^"\\\n])*"', '""', text)
+    # With the headers beside it, where calls have wrappers.
+    beside = (path.parent / name for name in re.findall(r'#include "(\w+\.h)"', text))
+    headers = "".join(_code(header) for header in beside if header.exists())
+    return headers + re.sub(r'"(?:\\.|[^"\\\n])*"', '""', text)
 
 
 def page() -> str:

@@ -50,15 +50,15 @@ enum { FIXED = 1, DRAIN = 2, LINK = 4, HARD = 8, APART = 16, SELECT = 32, SKIP =
 
 UNUSED static int ring_setup(unsigned entries, struct params *p)
 {
-    return syscall(425, entries, p);
+    return syscall(SYS_io_uring_setup, entries, p);
 }
 UNUSED static int ring_enter(int fd, unsigned n, unsigned min, unsigned flags, void *arg, size_t size)
 {
-    return syscall(426, fd, n, min, flags, arg, size);
+    return syscall(SYS_io_uring_enter, fd, n, min, flags, arg, size);
 }
 UNUSED static int ring_register(int fd, unsigned op, void *arg, unsigned n)
 {
-    return syscall(427, fd, op, arg, n);
+    return syscall(SYS_io_uring_register, fd, op, arg, n);
 }
 
 UNUSED static void ring_open(struct ring *r, unsigned entries, unsigned flags)

@@ -133,8 +133,7 @@ fn fields(entry: &Entry) -> Result<()> {
     match entry.opcode {
         NOP if op_flags != 0 => Err(Errno::EINVAL.because("unknown flags of a NOP")),
         FSYNC if op_flags & !1 != 0 => Err(Errno::EINVAL.because("unknown flags of a FSYNC")),
-        FSYNC => Entry::unused(&[address, buffer, file_index]),
-        SYNC_FILE_RANGE => Entry::unused(&[address, buffer, file_index]),
+        FSYNC | SYNC_FILE_RANGE => Entry::unused(&[address, buffer, file_index]),
         FALLOCATE => Entry::unused(&[buffer, op_flags, file_index]),
         FTRUNCATE => Entry::unused(&[op_flags, address, len, buffer, file_index]),
         CLOSE => {
@@ -152,12 +151,12 @@ fn fields(entry: &Entry) -> Result<()> {
             Err(Errno::EBADF.because("a directory can't be a registered file"))
         }
         OPENAT | OPENAT2 => Entry::unused(&[buffer]),
-        STATX => Entry::unused(&[buffer, file_index]),
-        FADVISE => Entry::unused(&[buffer, file_index]),
+        STATX | FADVISE | EPOLL_CTL | RENAMEAT | LINKAT => Entry::unused(&[buffer, file_index]),
         MADVISE => Entry::unused(&[buffer, offset, file_index]),
-        EPOLL_CTL | TEE if entry.opcode == EPOLL_CTL => Entry::unused(&[buffer, file_index]),
+        SEND | SENDMSG | RECV | RECVMSG if priority != 0 => {
+            Err(Errno::EINVAL.because("multishot and bundles are not supported"))
+        }
         SHUTDOWN => Entry::unused(&[offset, address, op_flags, buffer, file_index]),
-        RENAMEAT | LINKAT => Entry::unused(&[buffer, file_index]),
         UNLINKAT => Entry::unused(&[offset, len, buffer, file_index]),
         MKDIRAT => Entry::unused(&[offset, op_flags, buffer, file_index]),
         SYMLINKAT => Entry::unused(&[len, op_flags, buffer, file_index]),

@@ -60,7 +60,7 @@ pub(super) async fn add(cx: &Context<'_>, ring: &Ring, entry: &Entry, id: u64) -
         let listener = queue.listen();
         let events = file.poll();
         let found = ready(ring, id, events);
-        let fresh = level || multi && told != events || !multi;
+        let fresh = level || !multi || told != events;
         if found != 0 && fresh {
             if !multi {
                 return Ok((found.into(), 0));

@@ -38,7 +38,6 @@ const NO_FILES: u32 = 3;
 const EVENT: u32 = 4;
 const NO_EVENT: u32 = 5;
 const FILES_UPDATE: u32 = 6;
-const EVENT_ASYNC: u32 = 7;
 const PROBE: u32 = 8;
 const RESTRICTIONS: u32 = 11;
 const ENABLE: u32 = 12;
@@ -61,7 +60,7 @@ pub(in crate::syscalls::aio) async fn register(cx: &Context<'_>, args: &Argument
         BUFFERS => buffers(cx, &ring, address, count),
         FILES => files::register(cx, &ring, address, count),
         FILES_UPDATE => files::update(cx, &ring, address, count),
-        EVENT | EVENT_ASYNC => one(count).and_then(|()| event(cx, &ring, address)),
+        EVENT => one(count).and_then(|()| event(cx, &ring, address)),
         PROBE => probe(cx, address, count),
         RESTRICTIONS => restrict::restrict(cx, &ring, address, count),
         FILES_TWO | BUFFERS_TWO => resources(cx, &ring, address, count, operation == FILES_TWO),

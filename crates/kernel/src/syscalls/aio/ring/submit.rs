@@ -52,13 +52,14 @@ pub(super) async fn submit(cx: &mut Context<'_>, ring: &Arc<Ring>, most: u32) ->
             Err(error) => job.refused = Some(error),
         }
         let refused = job.refused.is_some();
-        let goes_on = entry.is_linked() && !(refused && chain.jobs.is_empty());
+        // One that is refused does not break its chain: all of it fails.
+        let goes_on = entry.is_linked();
         chain.refused |= refused;
         chain.jobs.push_back(job);
         if !goes_on {
             start(cx, ring, core::mem::replace(&mut chain, Chain::new())).await;
         }
-        if refused && !has(ring, Setup::SUBMIT_ALL) {
+        if refused && !goes_on && !has(ring, Setup::SUBMIT_ALL) {
             break;
         }
     }

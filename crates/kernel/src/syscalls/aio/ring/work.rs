@@ -11,7 +11,7 @@ use abi::Errno;
 use platform::context::UserContext;
 use platform::shared::Shared;
 
-use super::entry::{Completion, Flags, Outcome};
+use super::entry::{Completion, Entry, Flags, Outcome};
 use super::submit::{Chain, Job, fail, finish};
 use super::{Aim, Ring, Running, operations, timeout};
 use crate::Kernel;
@@ -90,8 +90,8 @@ async fn live(kernel: &'static Kernel, thread: Arc<Thread>, ring: Arc<Ring>, mut
     while let Some(job) = chain.jobs.pop_front() {
         let limit = chain.jobs.front().is_some_and(|next| timeout::is_limit(&next.entry));
         let limit = if limit { chain.jobs.pop_front() } else { None };
-        let (outcome, late) = carry_out(&mut cx, &ring, &job, limit.as_ref()).await;
-        let failed = finish(&ring, &job.entry, &outcome);
+        let (outcome, late, user_data) = carry_out(&mut cx, &ring, &job, limit.as_ref()).await;
+        let failed = finish(&ring, &Entry { user_data, ..job.entry }, &outcome);
         if let Some(limit) = limit {
             let error = if late { Errno::ETIME } else { Errno::ECANCELED };
             let ended = Err(error.because("the end of a time limit"));
@@ -126,13 +126,14 @@ fn next_deferred(state: &mut super::State) -> alloc::vec::Vec<Chain> {
     next
 }
 
-/// One operation, within a limit of time if there is one; whether that ended it.
+/// One operation, within a limit of time if there is one; whether that ended it, and what it is called
+/// in the end.
 async fn carry_out(
     cx: &mut Context<'_>,
     ring: &Arc<Ring>,
     job: &Job,
     limit: Option<&Job>,
-) -> (Outcome, bool) {
+) -> (Outcome, bool, u64) {
     let id = begin(cx, ring, job);
     let deadline = limit.and_then(|limit| match limit.aim {
         Aim::Deadline(deadline) => deadline,
@@ -158,7 +159,7 @@ async fn carry_out(
         .await
     };
     let mut state = ring.lock();
-    state.running.remove(&id);
+    let user_data = state.running.remove(&id).map_or(job.entry.user_data, |own| own.user_data);
     if let Some(id) = limit_id {
         state.running.remove(&id);
     }
@@ -166,7 +167,7 @@ async fn carry_out(
     if !state.closed {
         thread.ending.store(false, Ordering::SeqCst);
     }
-    (outcome, late)
+    (outcome, late, user_data)
 }
 
 /// Carries an operation out, once more when only a stop of its process ended a wait.

@@ -10,7 +10,7 @@ use crate::signal::number::{Signal, SignalSet};
 /// Bytes of a `siginfo_t`.
 pub const SIZE: usize = 128;
 /// Bytes of it that ever hold something.
-const USED: usize = 48;
+pub(crate) const USED: usize = 48;
 /// Bytes of it behind number, errno and code.
 const PAYLOAD: usize = 32;
 
@@ -107,8 +107,7 @@ impl Info {
         let mut info = Self::new(signal, int(bytes, 8));
         info.errno = int(bytes, 4);
         info.payload.copy_from_slice(&bytes[16..USED]);
-        let unknown = info.code < SI_ASYNCNL || (info.code > 0 && info.code != SI_KERNEL);
-        if unknown && bytes[USED..].iter().any(|byte| *byte != 0) {
+        if is_unknown(bytes) && bytes[USED..].iter().any(|byte| *byte != 0) {
             return Err(Errno::E2BIG.because("siginfo holds more than is known for its si_code"));
         }
         Ok(info)
@@ -184,6 +183,12 @@ impl Info {
     pub fn is_from_user(&self) -> bool {
         self.code <= 0
     }
+}
+
+/// Whether the `si_code` of what a program passes is none that Linux knows the contents for.
+pub(crate) fn is_unknown(bytes: &[u8; SIZE]) -> bool {
+    let code = int(bytes, 8);
+    code < SI_ASYNCNL || (code > 0 && code != SI_KERNEL)
 }
 
 fn int(bytes: &[u8], offset: usize) -> i32 {

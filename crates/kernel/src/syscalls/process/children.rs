@@ -34,6 +34,17 @@ pub(super) fn wait4(args: &Arguments) -> Result<u64> {
 
 /// waitid(2): which kind of number, number, where `siginfo` goes, options, where usage goes.
 pub(super) fn waitid(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
+    let result = wait_for(cx, args);
+    let told = args.address(2);
+    // Linux says that nobody was there even when the call fails.
+    if told != 0 {
+        cx.write(told, &[0_u32; 3])?;
+        cx.write(told.wrapping_add(16), &[0_u32; 3])?;
+    }
+    result
+}
+
+fn wait_for(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     const ALL: i32 = 0;
     const PROCESS: i32 = 1;
     const GROUP: i32 = 2;

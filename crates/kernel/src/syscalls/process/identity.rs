@@ -141,15 +141,16 @@ pub(super) fn set_for_files(cx: &Context<'_>, args: &Arguments, which: Which) ->
 /// Reads a capability header: how many 32-bit words each set has, and whose. An unknown version is
 /// answered with the one to use.
 fn read_header(cx: &Context<'_>, address: u64) -> Result<(usize, i32)> {
-    let [version, pid]: [u32; 2] = cx.read(address)?;
-    match version {
-        CAPABILITY_VERSION_1 => Ok((1, pid.cast_signed())),
-        CAPABILITY_VERSION_2 | CAPABILITY_VERSION_3 => Ok((2, pid.cast_signed())),
+    // The version is looked at before there has to be more.
+    let words = match cx.read::<u32>(address)? {
+        CAPABILITY_VERSION_1 => 1,
+        CAPABILITY_VERSION_2 | CAPABILITY_VERSION_3 => 2,
         _ => {
             cx.write(address, &CAPABILITY_VERSION_3)?;
-            Err(Errno::EINVAL.because("an unknown version of the capability header"))
+            return Err(Errno::EINVAL.because("an unknown version of the capability header"));
         }
-    }
+    };
+    Ok((words, cx.read::<i32>(address.wrapping_add(4))?))
 }
 
 /// capget(2): header, data or null to ask for the version.

@@ -206,11 +206,12 @@ pub(super) fn ioprio_get(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
 
 /// `ioprio_set(2)`: which (1 process, 2 group, 3 user), who, class and level.
 pub(super) fn ioprio_set(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
-    let wanted = args.uint(2);
-    match (wanted >> 13, wanted & 0x1fff) {
-        (0, 0) | (2, 0..=7) | (3, _) => {}
-        (1, 0..=7) if cx.process.credentials.lock().has(Capabilities::SYS_NICE) => {}
-        (1, 0..=7) => return Err(Errno::EPERM.because("the real-time class needs CAP_SYS_NICE")),
+    // Sixteen bits: class, ten bits of hints, level.
+    let wanted = args.uint(2) & 0xffff;
+    match (wanted >> 13, wanted & 7) {
+        (0, 0) | (2 | 3, _) => {}
+        (1, _) if cx.process.credentials.lock().has(Capabilities::SYS_NICE) => {}
+        (1, _) => return Err(Errno::EPERM.because("the real-time class needs CAP_SYS_NICE")),
         _ => return Err(Errno::EINVAL.because("no such class or level")),
     }
     for thread in chosen(cx, args.int(0).wrapping_sub(1), args.int(1))? {

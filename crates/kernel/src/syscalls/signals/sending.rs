@@ -73,7 +73,7 @@ pub(super) fn tkill(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
 /// `rt_sigqueueinfo(2)`: process, signal, `siginfo`.
 pub(super) fn rt_sigqueueinfo(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     let (pid, number) = (args.int(0), args.int(1));
-    let bytes: [u8; info::SIZE] = cx.read(args.address(2))?;
+    let bytes = read_info(cx, args.address(2))?;
     let own = u32::try_from(pid) == Ok(cx.process.pid);
     let info = claimed(number, &bytes, own)?;
     let process = process_of(cx, pid)?;
@@ -88,7 +88,7 @@ pub(super) fn rt_sigqueueinfo(cx: &Context<'_>, args: &Arguments) -> Result<u64>
 /// `rt_tgsigqueueinfo(2)`: process, thread, signal, `siginfo`.
 pub(super) fn rt_tgsigqueueinfo(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     let (tgid, tid, number) = (args.int(0), args.int(1), args.int(2));
-    let bytes: [u8; info::SIZE] = cx.read(args.address(3))?;
+    let bytes = read_info(cx, args.address(3))?;
     if tgid <= 0 || tid <= 0 {
         return Err(Errno::EINVAL.because("ids are positive"));
     }
@@ -101,6 +101,16 @@ pub(super) fn rt_tgsigqueueinfo(cx: &Context<'_>, args: &Arguments) -> Result<u6
         send::send_to_thread(cx.kernel, &thread, info)?;
     }
     Ok(0)
+}
+
+/// Reads a `siginfo`: what is known, and what lies behind it only for codes that Linux does not know.
+fn read_info(cx: &Context<'_>, address: u64) -> Result<[u8; info::SIZE]> {
+    let mut bytes = [0; info::SIZE];
+    cx.read_bytes(address, &mut bytes[..info::USED])?;
+    if info::is_unknown(&bytes) {
+        cx.read_bytes(address, &mut bytes)?;
+    }
+    Ok(bytes)
 }
 
 /// What a program passes; only to itself may it claim to be the kernel or tkill.

@@ -120,8 +120,9 @@ pub(super) fn timer_delete(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
 
 /// Reads a `sigevent`: whom to tell, and the value that goes with it.
 fn read_event(cx: &Context<'_>, address: u64) -> Result<(Notify, u64)> {
+    // The whole structure has to be there.
+    let [_, _, number, how, tid, ..]: [i32; 16] = cx.read(address)?;
     let value: u64 = cx.read(address)?;
-    let [number, how, tid, _]: [i32; 4] = cx.read(address.wrapping_add(8))?;
     if how == SIGEV_NONE {
         return Ok((Notify::Nobody, value));
     }

@@ -2,6 +2,9 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use platform::sync::Mutex;
+
+use crate::node::{Change, Time};
 use crate::object::Stat;
 
 /// Type bits of a FIFO in `st_mode`.
@@ -34,20 +37,54 @@ pub struct Owner {
 }
 
 /// Identity of an object without a name, from its birth on.
-#[derive(Clone, Copy, Debug)]
 pub struct Identity {
     inode: u64,
+    attributes: Mutex<Attributes>,
+}
+
+/// What its owner may change, where the object has an inode of its own.
+#[derive(Clone, Copy, Debug)]
+struct Attributes {
     owner: Owner,
+    /// `None`: those that it was born with.
+    permissions: Option<u32>,
     /// ns since 1970.
-    born: i64,
+    accessed: i64,
+    modified: i64,
+    changed: i64,
+}
+
+fn now() -> i64 {
+    i64::try_from(platform::clock::realtime()).unwrap_or(i64::MAX)
 }
 
 impl Identity {
     /// A new inode number, born now.
     pub fn new(owner: Owner) -> Self {
         let inode = NEXT.fetch_add(1, Ordering::Relaxed);
-        let born = i64::try_from(platform::clock::realtime()).unwrap_or(i64::MAX);
-        Self { inode, owner, born }
+        let born = now();
+        let attributes =
+            Attributes { owner, permissions: None, accessed: born, modified: born, changed: born };
+        Self { inode, attributes: Mutex::new(attributes) }
+    }
+
+    /// Makes a change that was checked.
+    pub fn change(&self, change: Change) {
+        let mut attributes = self.attributes.lock();
+        attributes.changed = now();
+        match change {
+            Change::Permissions(mode) => attributes.permissions = Some(mode),
+            Change::Owner(uid, gid, mode) => {
+                let before = attributes.owner;
+                attributes.owner =
+                    Owner { uid: uid.unwrap_or(before.uid), gid: gid.unwrap_or(before.gid) };
+                attributes.permissions = Some(mode);
+            }
+            Change::Times(accessed, modified) => {
+                attributes.accessed = at(accessed, attributes.accessed);
+                attributes.modified = at(modified, attributes.modified);
+            }
+        }
     }
 
     /// Inode number, unique among objects without names.
@@ -76,18 +113,28 @@ impl Identity {
     }
 
     fn stat(&self, mode: u32, device: u64) -> Stat {
+        let attributes = *self.attributes.lock();
+        let permissions = attributes.permissions.unwrap_or(mode & !S_IFMT);
         Stat {
             device,
             inode: self.inode,
-            mode,
+            mode: mode & S_IFMT | permissions,
             links: 1,
-            uid: self.owner.uid,
-            gid: self.owner.gid,
+            uid: attributes.owner.uid,
+            gid: attributes.owner.gid,
             block_size: 4096,
-            accessed: self.born,
-            modified: self.born,
-            changed: self.born,
+            accessed: attributes.accessed,
+            modified: attributes.modified,
+            changed: attributes.changed,
             ..Stat::default()
         }
+    }
+}
+
+fn at(time: Time, before: i64) -> i64 {
+    match time {
+        Time::Now => now(),
+        Time::Keep => before,
+        Time::At(time) => time,
     }
 }

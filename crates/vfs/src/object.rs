@@ -332,6 +332,11 @@ pub trait Object: Any + Send + Sync {
         None
     }
 
+    /// What keeps its owner and permissions, for objects without a name that let them be changed.
+    fn changeable(&self) -> Option<&crate::anonymous::Identity> {
+        None
+    }
+
     /// Its inode, for files with a name.
     fn node(&self) -> Option<&dyn crate::node::Node> {
         None

@@ -159,23 +159,20 @@ struct Component {
 }
 
 impl Rest<'_> {
-    fn next(&mut self) -> Result<Option<Component>> {
+    fn next(&mut self) -> Option<Component> {
         let bytes = self.text.bytes();
         let skipped = bytes[self.position..].iter().take_while(|byte| **byte == b'/').count();
         let start = self.position + skipped;
         if start == bytes.len() {
             self.position = start;
-            return Ok(None);
+            return None;
         }
         let len = bytes[start..].iter().position(|byte| *byte == b'/');
         let end = len.map_or(bytes.len(), |len| start + len);
-        if end - start > NAME_MAX {
-            return Err(Errno::ENAMETOOLONG.because("a name has more than 255 bytes"));
-        }
         let name = Name::from_slice(&bytes[start..end]);
         let last = bytes[end..].iter().all(|byte| *byte == b'/');
         self.position = end;
-        Ok(Some(Component { name, last, slash: last && end < bytes.len() }))
+        Some(Component { name, last, slash: last && end < bytes.len() })
     }
 }
 
@@ -209,7 +206,7 @@ impl<'a> Walk<'a> {
     /// # Errors
     /// As [`resolve`].
     pub async fn to_end(&mut self, last: Last) -> Result<()> {
-        while let Some(component) = self.rest.next()? {
+        while let Some(component) = self.rest.next() {
             let follow = !component.last || component.slash || last == Last::Follow;
             match &component.name[..] {
                 b"." => self.check_search()?,
@@ -231,7 +228,7 @@ impl<'a> Walk<'a> {
     /// # Errors
     /// As [`parent`].
     pub async fn to_leaf(&mut self) -> Result<Leaf> {
-        while let Some(component) = self.rest.next()? {
+        while let Some(component) = self.rest.next() {
             let name = match &component.name[..] {
                 b"." => LastName::Dot,
                 b".." => LastName::DotDot,
@@ -280,6 +277,9 @@ impl<'a> Walk<'a> {
     /// Looks one name up here.
     async fn step(&self, name: &[u8]) -> Result<Option<Place>> {
         self.check_search()?;
+        if name.len() > NAME_MAX {
+            return Err(Errno::ENAMETOOLONG.because("a name has more than 255 bytes"));
+        }
         let here = &self.at.dentry;
         let found = match here.node().lookup(here, name) {
             Ok(found) => found,

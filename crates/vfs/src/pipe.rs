@@ -445,6 +445,10 @@ impl Object for End {
         Ok((done, 0))
     }
 
+    fn changeable(&self) -> Option<&Identity> {
+        Some(&self.pipe.identity)
+    }
+
     fn stat(&self) -> Result<Stat> {
         Ok(self.pipe.identity.pipe())
     }

@@ -31,6 +31,10 @@ pub fn secret(owner: Owner) -> Arc<OpenFile> {
 }
 
 impl Object for Secret {
+    fn changeable(&self) -> Option<&Identity> {
+        Some(&self.identity)
+    }
+
     fn stat(&self) -> Result<Stat> {
         Ok(Stat { size: self.pages.size(), ..self.identity.regular() })
     }

@@ -280,6 +280,10 @@ impl Object for Socket {
         Ok((self.send(source, &mut Vec::new())?, 0))
     }
 
+    fn changeable(&self) -> Option<&Identity> {
+        Some(&self.mine().identity)
+    }
+
     fn stat(&self) -> Result<Stat> {
         Ok(self.mine().identity.socket())
     }

@@ -6,10 +6,11 @@ use alloc::sync::Arc;
 
 use abi::Errno;
 use abi::errno::Result;
-use vfs::credentials::{Access, Capabilities, Credentials};
+use vfs::anonymous::Identity;
+use vfs::credentials::{Access, Capabilities, Credentials, Owner};
 use vfs::mount::Place;
 use vfs::node::{Change, Kind, PERMISSIONS, SET_GID, SET_UID, Time};
-use vfs::object::Status;
+use vfs::object::{Stat, Status};
 
 use super::base::{
     AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, Named, check_flags, find, of_open,
@@ -59,18 +60,60 @@ fn of_descriptor(cx: &Context<'_>, fd: Fd) -> Result<(Named, Arc<Credentials>)> 
     Ok((of_open(open), who))
 }
 
-fn place_of(named: &Named) -> Result<&Place> {
-    match named {
-        Named::Place(place) => Ok(place),
-        Named::Open(_) => Err(Errno::EPERM.because("what has no name keeps its attributes")),
+/// What keeps the attributes of a file.
+enum Kept<'a> {
+    Place(&'a Place),
+    /// An object without a name.
+    Unnamed(&'a Identity, Stat),
+}
+
+impl<'a> Kept<'a> {
+    fn of(named: &'a Named) -> Result<Self> {
+        match named {
+            Named::Place(place) => {
+                place.mount.check_writable()?;
+                Ok(Self::Place(place))
+            }
+            Named::Open(open) => {
+                let identity = open.object().changeable();
+                let identity = identity
+                    .ok_or(Errno::EOPNOTSUPP.because("it shares its inode with all of its kind"))?;
+                Ok(Self::Unnamed(identity, open.object().stat()?))
+            }
+        }
+    }
+
+    fn owner(&self) -> Owner {
+        match self {
+            Self::Place(place) => place.node().owner(),
+            Self::Unnamed(_, stat) => Owner { mode: stat.mode, uid: stat.uid, gid: stat.gid },
+        }
+    }
+
+    fn kind(&self) -> Option<Kind> {
+        match self {
+            Self::Place(place) => Some(place.node().kind()),
+            Self::Unnamed(_, stat) => Kind::of_mode(stat.mode),
+        }
+    }
+
+    /// Makes a change that was checked, and tells who watches the file.
+    async fn change(&self, change: Change) -> Result<u64> {
+        match self {
+            Self::Place(place) => {
+                place.node().change(change).finished().await?;
+                vfs::notify::changed(&place.dentry, change);
+            }
+            Self::Unnamed(identity, _) => identity.change(change),
+        }
+        Ok(0)
     }
 }
 
 async fn set_permissions(named: &Named, who: &Credentials, mode: u32) -> Result<u64> {
-    let place = place_of(named)?;
-    place.mount.check_writable()?;
-    let owner = place.node().owner();
-    if place.node().kind() == Kind::Link {
+    let file = Kept::of(named)?;
+    let owner = file.owner();
+    if file.kind() == Some(Kind::Link) {
         return Err(Errno::EOPNOTSUPP.because("a symbolic link has no permissions"));
     }
     if !who.owns(owner) {
@@ -80,7 +123,7 @@ async fn set_permissions(named: &Named, who: &Credentials, mode: u32) -> Result<
     if !who.in_group(owner.gid) && !who.has(Capabilities::FSETID) {
         mode &= !SET_GID;
     }
-    change(place, Change::Permissions(mode)).await
+    file.change(Change::Permissions(mode)).await
 }
 
 /// chown(2).
@@ -113,9 +156,8 @@ pub(super) async fn fchownat(cx: &Context<'_>, args: &Arguments) -> Result<u64> 
 
 async fn set_owner(named: &Named, who: &Credentials, uid: u32, gid: u32) -> Result<u64> {
     const KEEP: u32 = u32::MAX;
-    let place = place_of(named)?;
-    place.mount.check_writable()?;
-    let owner = place.node().owner();
+    let file = Kept::of(named)?;
+    let owner = file.owner();
     let may_all = who.has(Capabilities::CHOWN);
     let owns = who.fsuid == owner.uid;
     let may_user = uid == KEEP || may_all || owns && uid == owner.uid;
@@ -124,39 +166,32 @@ async fn set_owner(named: &Named, who: &Credentials, uid: u32, gid: u32) -> Resu
         return Err(Errno::EPERM.because("only user 0 gives files away"));
     }
     let mut mode = owner.mode & PERMISSIONS;
-    if place.node().kind() != Kind::Directory {
+    if file.kind() != Some(Kind::Directory) {
         mode &= !SET_UID;
         if mode & 0o010 != 0 {
             mode &= !SET_GID;
         }
     }
     let given = |id: u32| (id != KEEP).then_some(id);
-    change(place, Change::Owner(given(uid), given(gid), mode)).await
-}
-
-/// Makes a change that was checked, and tells who watches the file.
-async fn change(place: &Place, change: Change) -> Result<u64> {
-    place.node().change(change).finished().await?;
-    vfs::notify::changed(&place.dentry, change);
-    Ok(0)
+    file.change(Change::Owner(given(uid), given(gid), mode)).await
 }
 
 /// utime(2): two i64 seconds, or no pointer: now.
 pub(super) async fn utime(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
-    let path = cx.read_path(args.address(0))?;
     let times = match args.address(1) {
         0 => [Time::Now; 2],
         address => {
             cx.read::<[i64; 2]>(address)?.map(|seconds| Time::At(seconds.saturating_mul(SECOND)))
         }
     };
+    let path = cx.read_path(args.address(0))?;
     set_times_of(cx, AT_FDCWD, &path, times, 0).await
 }
 
 /// utimes(2).
 pub(super) async fn utimes(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
-    let path = cx.read_path(args.address(0))?;
     let times = microseconds(cx, args.address(1))?;
+    let path = cx.read_path(args.address(0))?;
     set_times_of(cx, AT_FDCWD, &path, times, 0).await
 }
 
@@ -228,14 +263,13 @@ async fn set_times_of(
 }
 
 async fn set_times(named: &Named, who: &Credentials, times: [Time; 2]) -> Result<u64> {
-    let Named::Place(place) = named else { return Ok(0) };
-    place.mount.check_writable()?;
-    let owner = place.node().owner();
+    let file = Kept::of(named)?;
+    let owner = file.owner();
     if !who.owns(owner) {
         if times != [Time::Now; 2] {
             return Err(Errno::EPERM.because("only the owner may set times"));
         }
         who.check(owner, Access::WRITE)?;
     }
-    change(place, Change::Times(times[0], times[1])).await
+    file.change(Change::Times(times[0], times[1])).await
 }

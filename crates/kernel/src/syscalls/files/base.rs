@@ -36,8 +36,12 @@ impl Base {
     /// The base of `path` below `dirfd`.
     ///
     /// # Errors
-    /// EBADF; ENOTDIR when `dirfd` is no directory, both only for relative paths.
+    /// ENOENT for an empty path; EBADF, and ENOTDIR when `dirfd` is no directory, both only for
+    /// relative paths.
     pub(in crate::syscalls) fn new(cx: &Context<'_>, dirfd: Fd, path: &[u8]) -> Result<Self> {
+        if path.is_empty() {
+            return Err(Errno::ENOENT.because("the path is empty"));
+        }
         let directories = cx.process.directories.lock().clone();
         let from = if dirfd == AT_FDCWD || path.first() == Some(&b'/') {
             directories.current
@@ -45,7 +49,7 @@ impl Base {
             let open = cx.process.files.get(dirfd)?;
             let place = open
                 .place()
-                .filter(|place| path.is_empty() || place.node().kind() == Kind::Directory)
+                .filter(|place| place.node().kind() == Kind::Directory)
                 .ok_or(Errno::ENOTDIR.because("the descriptor is no directory"))?;
             place.clone()
         };

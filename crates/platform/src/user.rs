@@ -102,13 +102,13 @@ pub fn in_region(start: u64, len: usize) -> bool {
 }
 
 /// Whether `[start, start + len)` ends at the user region's end at the latest. The pages below its
-/// start belong to the program too, as far as it can see: an access there fails only when it is made.
+/// start belong to the program too, as far as it can see: an access there fails only when it is made. A range of no bytes lies somewhere too.
 #[inline]
 pub fn is_below_end(start: u64, len: usize) -> bool {
     if cfg!(any(test, feature = "hosted")) {
         return true;
     }
-    len == 0 || start.checked_add(len as u64).is_some_and(|after| after <= end())
+    start.checked_add(len as u64).is_some_and(|after| after <= end())
 }
 
 /// Copies user memory into `out`.

@@ -220,6 +220,11 @@ impl Object for Directory {
         true
     }
 
+    /// As of Linux's tmpfs, whose directories have none.
+    fn has_end(&self) -> bool {
+        self.shared.volume.magic != super::TMPFS_MAGIC
+    }
+
     fn stat(&self) -> Result<Stat> {
         let size = self.size.unwrap_or_else(|| EMPTY + EACH * self.children.lock().len() as u64);
         Ok(self.attributes.stat(&self.shared.volume, size, || 0))

@@ -11,7 +11,7 @@ use platform::user::{Sink, Source};
 use vfs::node::Kind;
 use vfs::object::{Status, Stop};
 
-use super::side::{Side, Staged, check_modes, or_signal};
+use super::side::{self, Side, Staged, check_modes, or_signal};
 use crate::arguments::Arguments;
 use crate::context::{Context, TRANSFER_MAX};
 
@@ -19,7 +19,7 @@ use crate::context::{Context, TRANSFER_MAX};
 const STAGE: usize = 64 << 10;
 
 /// Takes the place to begin at: positions are for what has them.
-fn side(cx: &Context<'_>, fd: i32, address: u64) -> Result<Side> {
+fn target(cx: &Context<'_>, fd: i32, address: u64) -> Result<Side> {
     let side = Side::new(cx, cx.process.files.get(fd)?, address)?;
     if let Some(offset) = side.offset {
         if !side.is_seekable() {
@@ -36,11 +36,12 @@ fn kind(side: &Side) -> Result<Option<Kind>> {
 
 /// sendfile(2).
 pub(super) async fn sendfile(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
+    let offset = side::explicit(cx, args.address(2))?;
     let source = cx.process.files.get(args.fd(1))?;
     if !source.readable() {
         return Err(Errno::EBADF.because("the source was not opened for reading"));
     }
-    let mut from = Side::new(cx, source, args.address(2))?;
+    let mut from = Side::at(source, offset, args.address(2));
     if let Some(offset) = from.offset {
         if !from.is_seekable() && !from.file.object().ignores_seeks() {
             return Err(Errno::ESPIPE.because("an offset, and it has no position"));
@@ -53,7 +54,7 @@ pub(super) async fn sendfile(cx: &Context<'_>, args: &Arguments) -> Result<u64> 
     if from.is_seekable() {
         super::transfer::ends_in_range(from.position(), args.size(3))?;
     }
-    let mut to = side(cx, args.fd(0), 0)?;
+    let mut to = target(cx, args.fd(0), 0)?;
     check_modes(&from.file, &to.file)?;
     if !from.is_seekable() || kind(&from)? == Some(Kind::Directory) {
         return Err(Errno::EINVAL.because("the source has no contents with positions"));
@@ -68,19 +69,19 @@ pub(super) async fn sendfile(cx: &Context<'_>, args: &Arguments) -> Result<u64> 
 
 /// `copy_file_range(2)`.
 pub(super) async fn copy_file_range(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
-    let mut from = Side::new(cx, cx.process.files.get(args.fd(0))?, args.address(1))?;
-    let mut to = Side::new(cx, cx.process.files.get(args.fd(2))?, args.address(3))?;
+    let source = cx.process.files.opened(args.fd(0))?;
+    let target = cx.process.files.opened(args.fd(2))?;
+    let mut from = Side::new(cx, source, args.address(1))?;
+    let mut to = Side::new(cx, target, args.address(3))?;
     if args.uint(5) != 0 {
         return Err(Errno::EINVAL.because("unknown flags"));
     }
-    for side in [&from, &to] {
-        match kind(side)? {
-            Some(Kind::File) => {}
-            Some(Kind::Directory) => {
-                return Err(Errno::EISDIR.because("a directory can't be copied"));
-            }
-            _ => return Err(Errno::EINVAL.because("not a regular file")),
-        }
+    let kinds = [kind(&from)?, kind(&to)?];
+    if kinds.contains(&Some(Kind::Directory)) {
+        return Err(Errno::EISDIR.because("a directory can't be copied"));
+    }
+    if kinds != [Some(Kind::File); 2] {
+        return Err(Errno::EINVAL.because("not a regular file"));
     }
     check_modes(&from.file, &to.file)?;
     if to.file.status().contains(Status::APPEND) {

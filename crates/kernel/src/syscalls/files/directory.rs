@@ -13,6 +13,7 @@ use vfs::node::Kind;
 use vfs::object::{Attempt, Entry, OpenFile, Stop};
 
 use super::base::{AT_FDCWD, Base};
+use super::length::open_file;
 use crate::arguments::Arguments;
 use crate::context::Context;
 
@@ -30,15 +31,13 @@ enum Layout {
 
 /// getdents(2) and getdents64(2).
 pub(super) async fn getdents(cx: &Context<'_>, args: &Arguments, old: bool) -> Result<u64> {
-    let file = cx.process.files.get(args.fd(0))?;
-    if !file.readable() {
-        return Err(Errno::EBADF.because("the descriptor was not opened for that"));
-    }
+    let file = open_file(cx, args)?;
     if !file.object().node().is_some_and(|node| node.kind() == Kind::Directory) {
         return Err(Errno::ENOTDIR.because("it is no directory"));
     }
     let layout = if old { Layout::Old } else { Layout::New };
-    let room = usize::try_from(args.uint(2)).unwrap_or(GATHERED).min(GATHERED);
+    // Linux counts down an int: from below zero, no entry fits.
+    let room = usize::try_from(args.int(2)).unwrap_or(0).min(GATHERED);
     let (bytes, position) = loop {
         match gather(&file, layout, room) {
             Ok(gathered) => {

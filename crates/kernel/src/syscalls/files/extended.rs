@@ -11,6 +11,8 @@ use abi::{Errno, nr};
 use vfs::credentials::{Access, Capabilities, Credentials};
 use vfs::extended::{Existing, Keeper, SIZE_MAX};
 use vfs::node::{Kind, STICKY};
+use vfs::socketpair::Kind::Stream;
+use vfs::socketpair::Socket;
 
 use super::base::{AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, Named, find, of_open};
 use crate::arguments::{Arguments, Fd};
@@ -18,6 +20,8 @@ use crate::context::Context;
 
 /// Longest name of an attribute with its NUL.
 const NAME_MAX: usize = 256;
+/// The one attribute of sockets: the name of their protocol.
+const SOCKET_PROTOCOL: &[u8] = b"system.sockprotoname";
 /// `XATTR_CREATE`, `XATTR_REPLACE`.
 const CREATE: u32 = 1;
 const REPLACE: u32 = 2;
@@ -52,7 +56,11 @@ impl Asked {
         Self {
             dirfd: if path.is_some() { AT_FDCWD } else { args.fd(0) },
             path: path.map(|_| args.address(0)),
-            at: path.unwrap_or(0),
+            // Of a descriptor, reading and setting take AT_FDCWD too; the others don't.
+            at: path.unwrap_or(match action {
+                Action::Get | Action::Set => AT_EMPTY_PATH,
+                Action::List | Action::Remove => 0,
+            }),
             name: args.address(1),
             buffer: args.address(buffer),
             size: args.size(buffer + 1),
@@ -142,6 +150,12 @@ async fn get(cx: &Context<'_>, asked: &Asked) -> Result<u64> {
     let name = name(cx, asked.name)?;
     let file = File::new(cx, asked).await?;
     file.permit(&name, Access::READ)?;
+    if let Some(kind) = file.socket()
+        && name == SOCKET_PROTOCOL
+    {
+        let protocol: &[u8] = if kind == Stream { b"UNIX-STREAM\0" } else { b"UNIX\0" };
+        return give(cx, protocol, asked.buffer, asked.size);
+    }
     let value = match file.attributes(&name)? {
         Some(all) => all.get(&name).await?,
         None => return Err(Errno::ENODATA.because("the file has no access control list")),
@@ -156,6 +170,7 @@ async fn list(cx: &Context<'_>, asked: &Asked) -> Result<u64> {
     let shown = |name: &[u8]| trusted || !name.starts_with(b"trusted.");
     let list = match file.extended() {
         Some(all) => all.list(shown).await?,
+        None if file.socket().is_some() => [SOCKET_PROTOCOL, b"\0"].concat(),
         None => Vec::new(),
     };
     if list.len() > SIZE_MAX {
@@ -242,7 +257,8 @@ impl File {
             Some(address) => cx.read_path(address)?,
         };
         let itself = asked.path.is_none() || path.is_empty() && asked.at & AT_EMPTY_PATH != 0;
-        let (named, who) = if itself && asked.dirfd != AT_FDCWD {
+        let by_path = asked.dirfd == AT_FDCWD && (asked.path.is_some() || asked.at != 0);
+        let (named, who) = if itself && !by_path {
             let who = alloc::sync::Arc::clone(&cx.process.credentials.lock());
             let descriptor = Arguments([u64::from(asked.dirfd.cast_unsigned()); 6]);
             (of_open(super::length::open_file(cx, &descriptor)?), who)
@@ -296,6 +312,14 @@ impl File {
         match &self.named {
             Named::Place(place) => place.node().extended(),
             Named::Open(_) => None,
+        }
+    }
+
+    /// What travels through it, if it is a socket.
+    fn socket(&self) -> Option<vfs::socketpair::Kind> {
+        match &self.named {
+            Named::Place(_) => None,
+            Named::Open(open) => open.downcast::<Socket>().map(Socket::kind),
         }
     }
 

@@ -43,7 +43,7 @@ pub(super) fn lseek(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     let from = match args.uint(2) {
         SET => 0,
         CURRENT => position.cast_signed(),
-        END if !object.has_end() => {
+        END | DATA | HOLE if !object.has_end() => {
             return Err(Errno::EINVAL.because("it has no end to count from"));
         }
         END => object.stat()?.size.cast_signed(),
@@ -123,34 +123,53 @@ fn check_limit(cx: &Context<'_>, len: u64) -> Result<()> {
     Ok(())
 }
 
-/// fallocate(2).
-pub(super) async fn fallocate(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
-    const KEEP_SIZE: i32 = 1;
-    const PUNCH_HOLE: i32 = 2;
-    let file = open_file(cx, args)?;
-    let mode = args.int(1);
-    let (offset, len) = (args.long(2), args.long(3));
-    if offset < 0 || len <= 0 {
-        return Err(Errno::EINVAL.because("a negative offset, or no length"));
-    }
-    let secret = file.downcast::<vfs::secret::Secret>().is_some();
-    if secret || mode & !(KEEP_SIZE | PUNCH_HOLE) != 0 || mode == PUNCH_HOLE {
-        return Err(Errno::EOPNOTSUPP.because("a mode that is not supported"));
+/// Modes of fallocate(2): not beyond the end, and what is done.
+const KEEP_SIZE: u32 = 1;
+const PUNCH_HOLE: u32 = 2;
+const COLLAPSE: u32 = 8;
+const ZERO: u32 = 0x10;
+const INSERT: u32 = 0x20;
+const UNSHARE: u32 = 0x40;
+const WRITE_ZEROES: u32 = 0x80;
+
+/// What fallocate(2) looks at before the file system does.
+fn check_allocation(file: &OpenFile, mode: u32) -> Result<()> {
+    let keeps = mode & KEEP_SIZE != 0;
+    let known = match mode & !KEEP_SIZE {
+        0 | ZERO | UNSHARE => true,
+        PUNCH_HOLE => keeps,
+        COLLAPSE | INSERT | WRITE_ZEROES => !keeps,
+        _ => false,
+    };
+    if !known {
+        return Err(Errno::EOPNOTSUPP.because("no such mode, or modes that exclude each other"));
     }
     if !file.writable() {
         return Err(Errno::EBADF.because("the descriptor was not opened for writing"));
     }
-    let object = file.object();
-    let kind = vfs::node::Kind::of_mode(object.stat()?.mode);
-    match kind {
-        Some(Kind::File) => {}
-        Some(Kind::Directory) => {
-            return Err(Errno::EISDIR.because("a directory has no length to set"));
-        }
-        Some(Kind::Pipe) => return Err(Errno::ESPIPE.because("a pipe has no length")),
-        _ => return Err(Errno::ENODEV.because("not a regular file")),
+    match Kind::of_mode(file.object().stat()?.mode) {
+        Some(Kind::File) => Ok(()),
+        Some(Kind::Directory) => Err(Errno::EISDIR.because("a directory has no length to set")),
+        Some(Kind::Pipe) => Err(Errno::ESPIPE.because("a pipe has no length")),
+        _ => Err(Errno::ENODEV.because("not a regular file")),
     }
+}
+
+/// fallocate(2).
+pub(super) async fn fallocate(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
+    let file = open_file(cx, args)?;
+    let mode = args.uint(1);
+    let (offset, len) = (args.long(2), args.long(3));
+    if offset < 0 || len <= 0 {
+        return Err(Errno::EINVAL.because("a negative offset, or no length"));
+    }
+    check_allocation(&file, mode)?;
+    let object = file.object();
     let end = offset.checked_add(len).ok_or(Errno::EFBIG)?;
+    let secret = file.downcast::<vfs::secret::Secret>().is_some();
+    if secret || mode & !(KEEP_SIZE | PUNCH_HOLE) != 0 {
+        return Err(Errno::EOPNOTSUPP.because("the file system does not do that"));
+    }
     let (offset, len, end) = (offset.cast_unsigned(), len.cast_unsigned(), end.cast_unsigned());
     if let Some(seals) = object.seals() {
         let size = object.stat()?.size;
@@ -210,8 +229,9 @@ pub(super) async fn sync(cx: &Context<'_>) -> Result<u64> {
 /// `sync_file_range(2)`.
 pub(super) async fn sync_file_range(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     let file = open_file(cx, args)?;
-    if args.uint(3) & !7 != 0 || args.long(1) < 0 || args.long(2) < 0 {
-        return Err(Errno::EINVAL.because("unknown flags, or a negative offset"));
+    let end = args.long(1).wrapping_add(args.long(2));
+    if args.uint(3) & !7 != 0 || args.long(1) < 0 || end < args.long(1) {
+        return Err(Errno::EINVAL.because("unknown flags, or a range of negative offsets"));
     }
     if !file.object().seekable() {
         return Err(Errno::ESPIPE.because("it has no position"));
@@ -240,7 +260,12 @@ pub(super) async fn readahead(cx: &Context<'_>, args: &Arguments) -> Result<u64>
         return Err(Errno::EBADF.because("the descriptor was not opened for that"));
     }
     let pages = file.object().pages().ok_or(Errno::EINVAL.because("not a regular file"))?;
-    let offset = transfer::offset(args.long(1))?;
-    pages.fill(offset, args.raw(2).min(1 << 20)).await?;
+    if args.long(2) < 0 {
+        return Err(Errno::EINVAL.because("a negative length"));
+    }
+    // Before the file there is nothing, which is no mistake.
+    if let Ok(offset) = transfer::offset(args.long(1)) {
+        pages.fill(offset, args.raw(2).min(1 << 20)).await?;
+    }
     Ok(0)
 }

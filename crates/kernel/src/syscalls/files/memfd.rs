@@ -14,7 +14,7 @@ use vfs::mount::Place;
 use vfs::node::{Answer, Kind, New, Opened};
 use vfs::object::{OpenFile, Status, Stop};
 use vfs::seal::Seal;
-use vfs::tree::Tree;
+use vfs::tree::{TMPFS_MAGIC, Tree};
 
 use super::objects;
 use crate::arguments::Arguments;
@@ -28,8 +28,6 @@ const EXECUTABLE: u32 = 16;
 
 /// Bytes of the longest name, without the prefix and the NUL.
 const NAME_MAX: usize = 249;
-/// Magic number of tmpfs.
-const TMPFS_MAGIC: u64 = 0x0102_1994;
 
 /// The file system of files without names; no path leads into it.
 static FILES: Once<Tree> = Once::new();

@@ -28,11 +28,11 @@ pub(super) fn pipe2(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
 }
 
 fn make(cx: &Context<'_>, address: u64, flags: u32) -> Result<u64> {
+    if flags & !(objects::CLOEXEC | objects::NONBLOCK | DIRECT | NOTIFICATION) != 0 {
+        return Err(Errno::EINVAL.because("only O_CLOEXEC, O_NONBLOCK and O_DIRECT are known"));
+    }
     if flags & NOTIFICATION != 0 {
         return Err(Errno::ENOPKG.because("notification pipes are not supported"));
-    }
-    if flags & !(objects::CLOEXEC | objects::NONBLOCK | DIRECT) != 0 {
-        return Err(Errno::EINVAL.because("only O_CLOEXEC, O_NONBLOCK and O_DIRECT are known"));
     }
     let status = Status::from_bits_retain(flags & (objects::NONBLOCK | DIRECT));
     let (read, write) = vfs::pipe::pipe(status, objects::owner(cx));

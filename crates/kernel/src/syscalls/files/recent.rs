@@ -52,15 +52,15 @@ pub(super) async fn name_to_handle_at(cx: &Context<'_>, args: &Arguments) -> Res
 /// `open_by_handle_at(2)`: a descriptor on the mount, handle, flags. No handle was ever given.
 pub(super) fn open_by_handle_at(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     const HANDLE_MAX: u32 = 128;
-    if !cx.process.credentials.lock().has(Capabilities::DAC_READ_SEARCH) {
-        return Err(Errno::EPERM.because("needs CAP_DAC_READ_SEARCH"));
-    }
     let [len, _]: [u32; 2] = cx.read(args.address(1))?;
     if !(1..=HANDLE_MAX).contains(&len) {
         return Err(Errno::EINVAL.because("no handle has that length"));
     }
     if args.fd(0) != super::base::AT_FDCWD {
-        cx.process.files.get(args.fd(0))?;
+        super::length::open_file(cx, args)?;
+    }
+    if !cx.process.credentials.lock().has(Capabilities::DAC_READ_SEARCH) {
+        return Err(Errno::EPERM.because("needs CAP_DAC_READ_SEARCH"));
     }
     Err(Errno::ESTALE.because("the file system has no handles"))
 }

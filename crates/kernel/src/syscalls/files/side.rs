@@ -42,11 +42,20 @@ impl Staged for Load {
     }
 }
 
+/// The explicit offset at `address`; none without an address.
+pub(super) fn explicit(cx: &Context<'_>, address: u64) -> Result<Option<i64>> {
+    if address == 0 { Ok(None) } else { cx.read(address).map(Some) }
+}
+
 impl Side {
     /// A side; its explicit offset, if there is one, is read from `address`.
     pub(super) fn new(cx: &Context<'_>, file: Arc<OpenFile>, address: u64) -> Result<Self> {
-        let offset = if address == 0 { None } else { Some(cx.read(address)?) };
-        Ok(Self { file, offset, address })
+        Ok(Self { file, offset: explicit(cx, address)?, address })
+    }
+
+    /// The same with an offset that was read before the file was looked for.
+    pub(super) fn at(file: Arc<OpenFile>, offset: Option<i64>, address: u64) -> Self {
+        Self { file, offset, address }
     }
 
     pub(super) fn is_seekable(&self) -> bool {

@@ -25,6 +25,8 @@ const STATX_ALL: u32 = 0xfff;
 const STATX_BASIC: u32 = 0x7ff;
 const STATX_RESERVED: u32 = 0x8000_0000;
 const SECOND: i64 = 1_000_000_000;
+/// `AT_STATX_SYNC_TYPE`: what the host says is asked for each time, whatever these say.
+const SYNC_TYPE: u32 = 0x6000;
 
 /// stat(2).
 pub(super) async fn stat(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
@@ -49,15 +51,14 @@ pub(super) fn fstat(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
 /// newfstatat(2).
 pub(super) async fn newfstatat(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     let flags = args.uint(3);
-    check_flags(flags, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH)?;
     let path = optional_path(cx, args.address(1), flags)?;
+    check_flags(flags, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | SYNC_TYPE)?;
     let (named, _) = find(cx, args.fd(0), &path, flags).await?;
     write_stat(cx, args.address(2), &described(&named)?)
 }
 
 /// statx(2).
 pub(super) async fn statx(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
-    const SYNC_TYPE: u32 = 0x6000;
     const MOUNT_ID: u32 = 0x1000;
     const MOUNT_ID_UNIQUE: u32 = 0x4000;
     let (flags, mask) = (args.uint(2), args.uint(3));
@@ -182,33 +183,39 @@ impl<const LEN: usize> Bytes<LEN> {
 
 /// access(2).
 pub(super) async fn access(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
+    let wanted = wanted(args.uint(1))?;
     let path = cx.read_path(args.address(0))?;
-    check_access(cx, AT_FDCWD, &path, args.uint(1), 0).await
+    check_access(cx, AT_FDCWD, &path, wanted, 0).await
 }
 
 /// faccessat(2) without flags.
 pub(super) async fn faccessat(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
+    let wanted = wanted(args.uint(2))?;
     let path = cx.read_path(args.address(1))?;
-    check_access(cx, args.fd(0), &path, args.uint(2), 0).await
+    check_access(cx, args.fd(0), &path, wanted, 0).await
 }
 
 /// faccessat2(2).
 pub(super) async fn faccessat2(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
+    let wanted = wanted(args.uint(2))?;
     let flags = args.uint(3);
     check_flags(flags, AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)?;
     let path = optional_path(cx, args.address(1), flags)?;
-    check_access(cx, args.fd(0), &path, args.uint(2), flags).await
+    check_access(cx, args.fd(0), &path, wanted, flags).await
+}
+
+/// What an access mode asks for.
+fn wanted(mode: u32) -> Result<Access> {
+    Access::from_bits(mode).ok_or(Errno::EINVAL.because("unknown bits of the access mode"))
 }
 
 async fn check_access(
     cx: &Context<'_>,
     dirfd: i32,
     path: &[u8],
-    mode: u32,
+    wanted: Access,
     flags: u32,
 ) -> Result<u64> {
-    let wanted =
-        Access::from_bits(mode).ok_or(Errno::EINVAL.because("unknown bits of the access mode"))?;
     let effective = Arc::clone(&cx.process.credentials.lock());
     let real = || Arc::new(effective.with_real_identities());
     let who = if flags & AT_EACCESS != 0 { Arc::clone(&effective) } else { real() };

@@ -3,6 +3,7 @@
 //! Source: read(2), pread(2), readv(2), write(2). Differs from Linux: two threads that use one
 //! description's position at once are kept apart only as long as neither waits for the host.
 
+mod flags;
 mod lent;
 mod straight;
 
@@ -12,6 +13,7 @@ use abi::Errno;
 use abi::errno::{Error, Result};
 use platform::clock;
 use platform::user::{Sink, Source, UserRange};
+use vfs::epoll::Epoll;
 use vfs::node::Kind;
 use vfs::object::{Attempt, Object, OpenFile, Status, Stop};
 
@@ -22,29 +24,9 @@ use crate::process::limits::{INFINITY, Resource};
 use crate::signal::info::Info;
 use crate::signal::{Signal, send};
 
+use flags::Flags;
 pub(in crate::syscalls) use lent::{Asked, lent, lent_at_once};
 pub(in crate::syscalls) use straight::{plain_at_once, read};
-
-bitflags::bitflags! {
-    /// Flags of one transfer, with the bits of preadv2(2).
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    struct Flags: u32 {
-        /// A hint.
-        const HIGH_PRIORITY = 1;
-        /// As O_DSYNC.
-        const DATA_SYNC = 2;
-        /// As O_SYNC.
-        const SYNC = 4;
-        /// Nothing waits.
-        const NO_WAIT = 8;
-        /// As O_APPEND.
-        const APPEND = 0x10;
-        /// Where the offset says, whatever O_APPEND says.
-        const NO_APPEND = 0x20;
-        /// No SIGPIPE.
-        const NO_SIGNAL = 0x100;
-    }
-}
 
 /// Which way bytes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,6 +118,9 @@ fn try_at_once(cx: &Context<'_>, file: &Arc<OpenFile>, request: &Request) -> Opt
         Ok(transfer) => transfer,
         Err(error) => return Some(Err(error)),
     };
+    if matches!(request.buffers, Buffers::Many(..)) && transfer.is_nothing() {
+        return Some(Ok(0));
+    }
     if !transfer.may_be_tried_at_once() {
         return None;
     }
@@ -194,13 +179,9 @@ impl Request {
             _ => Some(offset(args.long(3))?),
         };
         let flags = match number {
-            nr::PREADV2 | nr::PWRITEV2 => Flags::from_bits(args.uint(5))
-                .ok_or(Errno::EOPNOTSUPP.because("unknown flags of the transfer"))?,
+            nr::PREADV2 | nr::PWRITEV2 => Flags::from_bits_retain(args.uint(5)),
             _ => Flags::empty(),
         };
-        if flags.contains(Flags::APPEND | Flags::NO_APPEND) {
-            return Err(Errno::EINVAL.because("to append, and not to"));
-        }
         Ok(Self { fd, way, at, flags, buffers })
     }
 }
@@ -217,16 +198,36 @@ impl<'a> Transfer<'a> {
         if !allowed {
             return Err(Errno::EBADF.because("the descriptor was not opened for that"));
         }
-        let buffers = match buffers {
-            Buffers::One(range) => cx.buffer(checked(*range)?),
-            Buffers::Many(address, count) => cx.sink(&cx.read_iovecs(*address, *count)?),
+        let named = match buffers {
+            Buffers::One(range) => checked(*range).map(|range| cx.buffer(range)),
+            Buffers::Many(address, count) => {
+                cx.read_iovecs(*address, *count).map(|ranges| cx.sink(&ranges))
+            }
+        };
+        // What is never read or written says so before its buffers are looked at.
+        let buffers = match named {
+            Err(_) if file.downcast::<Epoll>().is_some() => {
+                return Err(Errno::EINVAL.because("an epoll set is neither read nor written"));
+            }
+            named => named?,
         };
         if let Some(at) = at {
             ends_in_range(at, buffers.left())?;
         }
+        if !flags.is_empty() && buffers.left() > 0 {
+            flags.check(file)?;
+        }
         let limited = way == Way::Out && seekable;
         let limit = if limited { cx.process.limits.soft(Resource::FileSize) } else { INFINITY };
         Ok(Self { file, way, at, buffers, flags, done: 0, limit })
+    }
+
+    /// Whether several buffers have no room between them: nothing is done, unless the object refuses all
+    /// transfers of this way.
+    fn is_nothing(&self) -> bool {
+        let object = self.file.object();
+        let directory = object.node().is_some_and(|node| node.kind() == Kind::Directory);
+        self.buffers.left() == 0 && (self.way == Way::In && directory || object.seekable())
     }
 
     /// What the call returns after an attempt without waiting; `None`: it must wait.

@@ -105,6 +105,7 @@ impl Wait {
     /// From the first three arguments: set, buffer, events that fit.
     fn decode(cx: &Context<'_>, args: &Arguments) -> Result<Self> {
         const MOST: usize = i32::MAX as usize / EVENT;
+        let set = cx.process.files.opened(args.fd(0))?;
         let most = usize::try_from(args.int(2)).unwrap_or(0);
         if most == 0 || most > MOST {
             return Err(Errno::EINVAL.because("room for no event, or for too many"));
@@ -112,7 +113,6 @@ impl Wait {
         if !platform::user::is_below_end(args.address(1), most * EVENT) {
             return Err(Errno::EFAULT.because("the buffer lies outside user memory"));
         }
-        let set = cx.process.files.opened(args.fd(0))?;
         epoll_of(&set)?;
         Ok(Self { set, address: args.address(1), most })
     }

@@ -39,22 +39,33 @@ const LENGTH: u64 = 56;
 /// The most messages of one call (`UIO_MAXIOV`).
 const MESSAGES_MAX: u32 = 1024;
 
+/// The flags of a call with headers: those of 32-bit programs are looked at first.
+fn flags(raw: u32) -> Result<Flags> {
+    const MSG_CMSG_COMPAT: u32 = 1 << 31;
+    if raw & MSG_CMSG_COMPAT != 0 {
+        return Err(Errno::EINVAL.because("MSG_CMSG_COMPAT is the kernel's own"));
+    }
+    Ok(Flags::from_bits_truncate(raw))
+}
+
 /// sendmsg(2): socket, header, flags.
 pub(super) async fn sendmsg(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
+    let flags = flags(args.uint(2))?;
     let file = pair::open(cx, args.fd(0))?;
-    send(cx, &file, args.address(1), Flags::from_bits_truncate(args.uint(2))).await
+    send(cx, &file, args.address(1), flags).await
 }
 
 /// recvmsg(2): socket, header, flags.
 pub(super) async fn recvmsg(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
+    let flags = flags(args.uint(2))?;
     let file = pair::open(cx, args.fd(0))?;
-    receive(cx, &file, args.address(1), Flags::from_bits_truncate(args.uint(2))).await
+    receive(cx, &file, args.address(1), flags).await
 }
 
 /// sendmmsg(2): socket, headers, how many, flags.
 pub(super) async fn sendmmsg(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
+    let flags = flags(args.uint(3))?;
     let file = pair::open(cx, args.fd(0))?;
-    let flags = Flags::from_bits_truncate(args.uint(3));
     let mut sent = 0;
     for index in 0..u64::from(args.uint(2).min(MESSAGES_MAX)) {
         let header = args.address(1).wrapping_add(index * MULTIPLE);
@@ -70,8 +81,8 @@ pub(super) async fn sendmmsg(cx: &Context<'_>, args: &Arguments) -> Result<u64> 
 
 /// recvmmsg(2): socket, headers, how many, flags, timeout or null, looked at between messages.
 pub(super) async fn recvmmsg(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
+    let mut flags = flags(args.uint(3))?;
     let file = pair::open(cx, args.fd(0))?;
-    let mut flags = Flags::from_bits_truncate(args.uint(3));
     let deadline = spec::read_optional(cx, args.address(4))?.map(spec::after);
     let mut received = 0;
     for index in 0..u64::from(args.uint(2).min(MESSAGES_MAX)) {

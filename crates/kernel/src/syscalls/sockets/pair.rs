@@ -6,12 +6,13 @@ use alloc::sync::Arc;
 
 use abi::Errno;
 use abi::errno::Result;
+use vfs::descriptor::Reservation;
 use vfs::object::{OpenFile, Status};
 use vfs::socketpair::{Kind, Maker, Shutdown, Socket};
 
 use crate::arguments::{Arguments, Fd};
 use crate::context::Context;
-use crate::syscalls::files::{objects, pipe};
+use crate::syscalls::files::objects;
 
 /// `AF_UNIX`.
 pub(super) const UNIX: u16 = 1;
@@ -19,6 +20,10 @@ pub(super) const UNIX: u16 = 1;
 const FAMILIES: i32 = 46;
 /// The type proper, in a type with flags.
 const TYPE: u32 = 0xf;
+/// Types from here on are none.
+const TYPES: u32 = 11;
+/// `AF_NETLINK`.
+const NETLINK: i32 = 16;
 
 const STREAM: u32 = 1;
 const DATAGRAM: u32 = 2;
@@ -65,31 +70,54 @@ pub(super) fn socket(args: &Arguments) -> Result<u64> {
     }
 }
 
-/// socketpair(2): domain, type, protocol, where the two descriptors go.
+/// socketpair(2): domain, type, protocol, where the two descriptors go. As Linux, it writes the numbers
+/// before it looks at what is asked for.
 pub(super) fn socketpair(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     let raw = args.uint(1);
     let flags = raw & !TYPE;
     if flags & !(objects::CLOEXEC | objects::NONBLOCK) != 0 {
         return Err(Errno::EINVAL.because("only SOCK_CLOEXEC and SOCK_NONBLOCK are known"));
     }
-    if args.int(0) != i32::from(UNIX) {
-        return match args.int(0) {
+    let files = &cx.process.files;
+    let numbers = [files.reserve()?, files.reserve()?];
+    cx.write(args.address(3), &numbers.each_ref().map(Reservation::fd))?;
+    let kind = pair_kind(args)?;
+    let maker = Maker { pid: cx.process.pid.cast_signed(), owner: objects::owner(cx) };
+    let pair = vfs::socketpair::socketpair(kind, objects::status(flags), maker);
+    for (number, socket) in numbers.into_iter().zip(pair) {
+        number.fill(socket, objects::on_exec(flags));
+    }
+    Ok(0)
+}
+
+/// What kind of pair domain, type and protocol ask for.
+fn pair_kind(args: &Arguments) -> Result<Kind> {
+    let kind = args.uint(1) & TYPE;
+    let family = args.int(0);
+    if !(0..FAMILIES).contains(&family) {
+        return Err(Errno::EAFNOSUPPORT.because("no such address family"));
+    }
+    if kind >= TYPES {
+        return Err(Errno::EINVAL.because("no such type of socket"));
+    }
+    if family != i32::from(UNIX) {
+        return match family {
             2 | 10 => Err(Errno::EOPNOTSUPP.because("only Unix sockets come in pairs")),
+            NETLINK if !matches!(kind, DATAGRAM | RAW) => {
+                Err(Errno::ESOCKTNOSUPPORT.because("netlink has datagrams only"))
+            }
             _ => Err(Errno::EAFNOSUPPORT.because("only Unix sockets come in pairs")),
         };
     }
     if !matches!(args.int(2), 0 | 1) {
         return Err(Errno::EPROTONOSUPPORT.because("Unix sockets have one protocol"));
     }
-    let kind = match raw & TYPE {
-        STREAM => Kind::Stream,
-        DATAGRAM | RAW => Kind::Datagram,
-        PACKETS => Kind::Packets,
-        _ => return Err(Errno::ESOCKTNOSUPPORT.because("no such type of Unix socket")),
-    };
-    let maker = Maker { pid: cx.process.pid.cast_signed(), owner: objects::owner(cx) };
-    let pair = vfs::socketpair::socketpair(kind, objects::status(flags), maker);
-    pipe::add_two(cx, pair, flags, args.address(3))
+    match kind {
+        STREAM => Ok(Kind::Stream),
+        DATAGRAM | RAW => Ok(Kind::Datagram),
+        PACKETS => Ok(Kind::Packets),
+        _ => Err(Errno::ESOCKTNOSUPPORT.because("no such type of Unix socket")),
+    }
 }
 
 /// shutdown(2): socket, how.

@@ -46,20 +46,20 @@ bitflags::bitflags! {
 
 /// sendto(2): socket, buffer, its length, flags, address or null, its length.
 pub(super) async fn sendto(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
+    let buffer = buffer(args)?;
     let file = pair::open(cx, args.fd(0))?;
     let flags = Flags::from_bits_truncate(args.uint(3));
     if args.address(4) != 0 && args.int(5) != 0 {
         return Err(refuse_address(pair::socket_of(&file)?));
     }
-    let buffer = buffer(args)?;
     send(cx, &file, cx.source(&[buffer]), Vec::new(), flags).await
 }
 
 /// recvfrom(2): socket, buffer, its length, flags, where the address goes or null, its length.
 pub(super) async fn recvfrom(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
+    let buffer = buffer(args)?;
     let file = pair::open(cx, args.fd(0))?;
     let flags = Flags::from_bits_truncate(args.uint(3));
-    let buffer = buffer(args)?;
     let received = receive(cx, &file, cx.sink(&[buffer]), flags).await?;
     // The sender has no name.
     if args.address(4) != 0 && args.address(5) != 0 {
@@ -147,7 +147,10 @@ pub(super) async fn receive(
 ) -> Result<Received> {
     let socket = pair::socket_of(file)?;
     if flags.contains(Flags::OUT_OF_BAND) {
-        return Err(Errno::EOPNOTSUPP.because("Unix sockets have no urgent data here"));
+        return Err(match socket.kind() {
+            Kind::Stream => Errno::EINVAL.because("no urgent data has come"),
+            _ => Errno::EOPNOTSUPP.because("only streams have urgent data"),
+        });
     }
     let take = if flags.contains(Flags::PEEK) { Take::Peek } else { Take::Away };
     let all =

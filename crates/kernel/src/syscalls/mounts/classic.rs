@@ -24,7 +24,8 @@ const MS_PRIVATE: u64 = 1 << 18;
 const MS_SLAVE: u64 = 1 << 19;
 const MS_SHARED: u64 = 1 << 20;
 const MS_STRICTATIME: u64 = 1 << 24;
-const MS_NOUSER: u64 = 1 << 31;
+/// An int on Linux, whose sign goes on through all higher bits.
+const MS_NOUSER: u64 = 0xffff_ffff_8000_0000;
 /// Flags of a mount, and what they are here: nosuid, nodev, noexec, nosymfollow, noatime, nodiratime,
 /// relatime.
 const MOUNT_FLAGS: [(u64, Flags); 7] = [

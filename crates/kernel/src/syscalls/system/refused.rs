@@ -5,6 +5,7 @@
 use abi::Errno;
 use abi::errno::Result;
 use vfs::node::Kind;
+use vfs::object::Status;
 
 use crate::arguments::Arguments;
 use crate::context::Context;
@@ -160,6 +161,9 @@ fn check_kind(command: u32) -> Result<()> {
 
 /// setns(2): descriptor, kinds of namespaces.
 pub(super) fn setns(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
-    cx.process.files.get(args.fd(0))?;
+    let file = cx.process.files.get(args.fd(0))?;
+    if file.status().contains(Status::PATH) {
+        return Err(Errno::EBADF.because("the descriptor only names a file (O_PATH)"));
+    }
     Err(Errno::EINVAL.because("the descriptor is no namespace's: an enclave has one of each kind"))
 }

@@ -32,6 +32,8 @@ bitflags::bitflags! {
         const REGISTERED_RING = 0x10;
         /// The timeout is an instant.
         const ABSOLUTE = 0x20;
+        /// The structure lies in a registered region: nobody can register one here.
+        const REGION = 0x40;
         /// The time spent does not count as waiting for a disk: nobody counts that here.
         const NO_IO_WAIT = 0x80;
     }
@@ -65,11 +67,12 @@ pub(super) fn find(cx: &Context<'_>, fd: i32, registered: bool) -> Result<Arc<Op
     let file = if registered {
         let rings = cx.thread.rings.lock();
         let index = usize::try_from(fd).ok().filter(|index| *index < super::register::RINGS_MAX);
+        let index = index.filter(|_| !rings.is_empty());
         let index = index.ok_or(Errno::EINVAL.because("no such index of a registered ring"))?;
         let slot = rings.get(index).cloned().flatten();
         slot.ok_or(Errno::EBADF.because("no ring is registered there"))?
     } else {
-        cx.process.files.get(fd)?
+        cx.process.files.opened(fd)?
     };
     ring_of(&file)?;
     Ok(file)
@@ -111,6 +114,9 @@ async fn get_events(
 ) -> Result<()> {
     let mut extended = Extended::default();
     if flags.contains(Flags::EXTENDED) {
+        if flags.contains(Flags::REGION) {
+            return Err(Errno::EFAULT.because("no region is registered"));
+        }
         if args.size(5) != size_of::<Extended>() {
             return Err(Errno::EINVAL.because("the argument has another size"));
         }

@@ -46,10 +46,18 @@ const BUFFERS_TWO: u32 = 15;
 const RINGS: u32 = 20;
 const NO_RINGS: u32 = 21;
 const SYNC_CANCEL: u32 = 24;
+/// From here on Linux 6.18 has none.
+const OPERATIONS: u32 = 36;
 
 /// `io_uring_register(2)`: ring, operation, argument, how many.
 pub(in crate::syscalls::aio) async fn register(cx: &Context<'_>, args: &Arguments) -> Result<u64> {
     let operation = args.uint(1) & !BY_INDEX;
+    if operation >= OPERATIONS {
+        return Err(Errno::EINVAL.because("no such registration"));
+    }
+    if args.fd(0) == -1 {
+        return Err(Errno::EINVAL.because("a registration that needs a ring"));
+    }
     let file = enter::find(cx, args.fd(0), args.uint(1) & BY_INDEX != 0)?;
     let ring = enter::ring_of(&file)?;
     if let Some(restrictions) = &ring.lock().restrictions {
@@ -250,7 +258,6 @@ fn ring_index(cx: &Context<'_>, at: u64) -> Result<()> {
     }
     let file = enter::find(cx, fd.cast_signed(), false)?;
     let mut rings = cx.thread.rings.lock();
-    rings.resize(RINGS_MAX, None);
     let slot = if wanted == u32::MAX {
         rings.iter().position(Option::is_none).ok_or(Errno::EBUSY)?
     } else {

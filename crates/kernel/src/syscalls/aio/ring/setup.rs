@@ -178,6 +178,8 @@ pub(in crate::syscalls::aio) fn setup(cx: &Context<'_>, args: &Arguments) -> Res
     answer(&ring, &mut parameters);
     cx.write(args.address(1), &parameters)?;
     let file = OpenFile::new(ring, Status::READ_WRITE, None);
+    // From its first ring on, a thread has indices.
+    cx.thread.rings.lock().resize(super::register::RINGS_MAX, None);
     cx.process.files.add(file, OnExec::Close).map(u64::from)
 }
 

@@ -50,6 +50,7 @@ _LISTED: tuple[tuple[str, str, str], ...] = (
         ("sendto", f"13 * {length} 0 0 0", _ROOM)
         for length in (1 << 20, (1 << 31) - 1, 1 << 31, 1 << 32, (1 << 63) - 1, 1 << 63, -1)
     ),
+    ("clock_nanosleep", "2 0 *", "a call's own time counts: the thread need not use more of it"),
     ("memfd_create", "* 4", "there are no huge pages to be asked for"),
     ("renameat2", "* 4", "no whiteouts are left behind (RENAME_WHITEOUT)"),
     ("madvise", "* 9223372036854775807 4", _EVERYTHING),

@@ -239,7 +239,7 @@ pipe2 o:8 g:0
 preadv f3 i:0x10020000000,64 n:1 n:0 n:0
 pwritev f3 i:0x10020000000,64 n:1 n:0 n:0
 rt_tgsigqueueinfo q:-1 q:-1 n:0 i:0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0
-prlimit64 q:0 n:7 i:64,256 o:16
+prlimit64 q:0 x:4 i:0,0 o:16
 name_to_handle_at f6 p:f i:4=128/4=0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0 o:4 g:0
 open_by_handle_at f6 i:4=8/4=1,0 g:0
 syncfs f3
@@ -286,7 +286,7 @@ fchmodat2 f6 p:f n:0600 g:0
 futex_wake o:4 n:-1 n:1 g:2
 futex_wait o:4 n:1 n:-1 g:2 i:0,0 n:1
 futex_requeue i:0,0x10020000800,4=2/4=0,0,0x10020000900,4=2/4=0 g:0 n:1 n:1
-mseal m:0x3f0000 l:4096 g:0
+mseal x:0x100213f0000 l:4096 g:0
 setxattrat f6 p:f g:0 i:0x612e72657375 i:0x10020000000,4=1/4=0 z:16
 getxattrat f6 p:f g:0 i:0x612e72657375 i:0x10020000000,4=16/4=0 z:16
 listxattrat f6 p:f g:0 o:64 l:64

@@ -75,8 +75,8 @@ MODELS := RUSTFLAGS="--cfg loom" cargo test --release --locked --quiet \
 # What takes too long, or needs too much, for each change: other runtimes and libraries, CPython's own tests, random
 # sequences of calls for ten minutes.
 test-full: build $(VENV)-full/.complete
-	$(PYTEST) -q -rA --durations=15 -m full $(ARGS) tests
-	$(PYTEST) -q --sequence-seconds 600 tests/sequences/test_sequences.py
+	$(PYTEST) -q -rA --durations=15 -m full $(ARGS) tests/programs
+	$(PYTEST) -q --sequence-seconds 600 -m full tests/sequences/test_sequences.py
 
 $(VENV)-full/.complete: requirements/full.txt requirements/apt-full.txt
 	tools/install_packages.sh requirements/apt-full.txt

@@ -148,10 +148,10 @@ def line(row: Row, values: list[int]) -> str:
     return " ".join(["C", str(row.number), *(str(value) for value in values)])
 
 
-def prepared(row: Row) -> list[str]:
-    """The lines that give a call's arguments their memory."""
+def prepared(row: Row, room: int = 0) -> list[str]:
+    """The lines that give a call's arguments their memory, and zeros behind it up to `room`."""
     return [
-        f"D {argument.value:#x} {argument.data.hex()}"
+        f"D {argument.value:#x} {argument.data.ljust(room, bytes(1)).hex()}"
         for argument in row.arguments
         if argument.data
     ]
@@ -185,7 +185,8 @@ class Sequences:
 
     def call(self, row: Row) -> list[str]:
         """A call, mostly with arguments that work or that come from earlier calls."""
-        memory = prepared(row)
+        # What an earlier call left there, times say, differs from side to side.
+        memory = prepared(row, 512)
         values = []
         for argument in row.arguments:
             value, data = argument.value, b""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.harness import Machine
 
 # Sequences that one start of the puppet runs, and their length in calls.
-BATCH, LENGTH = 40, 30
+BATCH, LENGTH = 20, 30
 # Calls that end what the puppet needs, or that wait for nobody.
 _LEFT_OUT = {
     *("mlockall", "setrlimit", "prlimit64", "seccomp", "landlock_create_ruleset", "rt_sigsuspend"),
@@ -54,6 +54,17 @@ def shortened(machine: Machine, script: list[str]) -> list[str]:
     return short
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_the_enclave_goes_on(seed: int, machine: Machine) -> None:
+    """Whatever a program calls, and with whatever: each call comes to an end, on both sides."""
+    script = batch(seed)
+    calls = sum(line.startswith("C ") for line in script)
+    for inside in (False, True):
+        lines = puppet.run(machine, script, inside=inside)
+        assert lines[calls:] == ["the end", "status 0"], (inside, len(lines), lines[-2:])
+
+
+@pytest.mark.full
 @pytest.mark.timeout(0)
 def test_sequences(machine: Machine, request: pytest.FixtureRequest) -> None:
     seconds = request.config.getoption("--sequence-seconds")

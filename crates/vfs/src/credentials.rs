@@ -27,6 +27,8 @@ bitflags::bitflags! {
         const SETGID = 1 << 6;
         /// Change user identities.
         const SETUID = 1 << 7;
+        /// Make more inheritable than is permitted.
+        const SETPCAP = 1 << 8;
         /// Bind to ports below 1024.
         const NET_BIND_SERVICE = 1 << 10;
         /// Lock memory beyond the limit.
@@ -125,10 +127,11 @@ impl Credentials {
         }
     }
 
-    /// The same with the real identities for files, as access(2) looks.
+    /// The same with the real identities for files, as access(2) looks: user 0 with all that is
+    /// permitted, others with nothing.
     #[must_use]
     pub fn with_real_identities(&self) -> Self {
-        let effective = if self.uid == 0 { Capabilities::ALL } else { Capabilities::empty() };
+        let effective = if self.uid == 0 { self.permitted } else { Capabilities::empty() };
         Self { fsuid: self.uid, fsgid: self.gid, effective, ..self.clone() }
     }
 

@@ -144,7 +144,7 @@ pub fn set_groups(old: &Credentials, groups: Arc<[u32]>) -> Result<Credentials> 
 /// capset(2).
 ///
 /// # Errors
-/// EPERM when more is asked for than is permitted.
+/// EPERM when more is asked for than is permitted; `CAP_SETPCAP` lets more be inheritable.
 pub fn set_capabilities(
     old: &Credentials,
     effective: Capabilities,
@@ -154,7 +154,8 @@ pub fn set_capabilities(
     if !old.permitted.contains(permitted) || !permitted.contains(effective) {
         return Err(Errno::EPERM.because("capabilities can only be given up"));
     }
-    if !old.permitted.union(old.inheritable).contains(inheritable) {
+    let own = old.permitted.union(old.inheritable);
+    if !old.has(Capabilities::SETPCAP) && !own.contains(inheritable) {
         return Err(Errno::EPERM.because("more is inheritable than is permitted"));
     }
     Ok(Credentials { effective, permitted, inheritable, ..old.clone() })

@@ -2,6 +2,7 @@
 
 use alloc::format;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt::Write as _;
 use core::sync::atomic::Ordering;
@@ -291,20 +292,21 @@ fn signals(subject: &Subject) -> String {
 }
 
 fn rights(subject: &Subject) -> String {
-    let held = subject.process.credentials.lock().effective.bits();
-    let all = vfs::credentials::Capabilities::ALL.bits();
-    let held = held & all;
+    let who = Arc::clone(&subject.process.credentials.lock());
+    let all = Capabilities::ALL.bits();
+    let [inheritable, permitted, effective] =
+        [who.inheritable, who.permitted, who.effective].map(|set| set.bits() & all);
     let vcpus = subject.kernel.executor.vcpus();
     let every = u64::MAX >> (64 - vcpus.clamp(1, 64));
     let allowed = subject.thread.task().map_or(u64::MAX, |task| task.allowed()) & every;
     let privileges = u8::from(subject.thread.attributes.get().no_new_privileges);
     let (mode, filters) = subject.thread.seccomp.get().shown();
     format!(
-        "CapInh:\t{:016x}\nCapPrm:\t{held:016x}\nCapEff:\t{held:016x}\nCapBnd:\t{all:016x}\n\
+        "CapInh:\t{inheritable:016x}\nCapPrm:\t{permitted:016x}\nCapEff:\t{effective:016x}\n\
+         CapBnd:\t{all:016x}\n\
          CapAmb:\t{:016x}\nNoNewPrivs:\t{privileges}\nSeccomp:\t{mode}\nSeccomp_filters:\t{filters}\n\
          Cpus_allowed:\t{allowed:x}\nCpus_allowed_list:\t{}\nMems_allowed:\t1\n\
          Mems_allowed_list:\t0\nvoluntary_ctxt_switches:\t0\nnonvoluntary_ctxt_switches:\t0\n",
-        0,
         0,
         ranges(allowed),
     )

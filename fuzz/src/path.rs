@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Waker};
 use abi::Errno;
 use arbitrary::{Arbitrary, Unstructured};
 use vfs::credentials::{Credentials, Owner};
-use vfs::mount::{Flags, MountTree, Place};
+use vfs::mount::{FileSystem, Flags, MountTree, Place};
 use vfs::names;
 use vfs::node::{Change, Existing, Kind, New};
 use vfs::path::{self, Last, Refuse, Start};
@@ -110,7 +110,7 @@ pub fn run(data: &[u8]) {
     }
     // A mount and the one that it stands on own each other until it is taken away.
     for mount in world.mounts.list().iter().rev() {
-        let _ = world.mounts.unmount(&mount.root());
+        let _ = world.mounts.detach(&mount.root());
     }
 }
 
@@ -149,8 +149,8 @@ impl World {
             Step::Mount(path) => {
                 if let Some(place) = self.walk(start, &path.path()) {
                     let tree = memory();
-                    let root = Arc::clone(tree.root());
-                    let _ = self.mounts.mount(place, root, b"tmpfs", Flags::empty());
+                    let system = FileSystem::new(Arc::clone(tree.root()));
+                    let _ = self.mounts.mount(&place, &system, b"tmpfs", Flags::empty());
                 }
             }
             Step::Unmount(path) => {
